@@ -1,0 +1,137 @@
+"""The contract that every CoAP stack keeps. The rest of the toolkit knows this and the values of `message` only.
+
+* A request is answered once, or raises one of `RequestFailed`; cancelling the awaiting task ends the exchange.
+* Requests to a peer leave from the local address the peer knows.
+* Bodies arrive whole; a stack splits and joins blocks (RFC 7959) and bounds them by `Limits`.
+* Notifications carry no policy here: when to send one is decided above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol, TypeAlias
+
+from lwm2m.coap.message import Peer, Request, Response, Subscription
+
+
+class RequestFailed(Exception):
+    """No response came. The subclasses say why."""
+
+
+class TimedOut(RequestFailed):
+    """Nothing arrived within the deadline or the last retransmission."""
+
+
+class Rejected(RequestFailed):
+    """The peer answered with a Reset, or with something that is not CoAP."""
+
+
+class Unreachable(RequestFailed):
+    """The network said so, or the connection or security session is gone."""
+
+
+class TooBusy(RequestFailed):
+    """Too many requests to this peer are waiting already."""
+
+
+class Delivery(Enum):
+    """What became of a notification. A non-confirmable one is `DELIVERED` when it was sent."""
+
+    DELIVERED = "delivered"
+    RESET = "reset"
+    TIMED_OUT = "timed out"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationLost:
+    """The connection or security session with a peer ended."""
+
+    peer: Peer
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """One message that passed, for people: logs, `--trace`, the COAPLOG event."""
+
+    peer: Peer
+    incoming: bool
+    message: Request | Response
+    token: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a stranger may cost us."""
+
+    max_body: int = 64 * 1024
+    max_pending_per_peer: int = 64
+    max_observations_per_client: int = 64
+
+
+Handler: TypeAlias = Callable[[Request, Peer], Response | Awaitable[Response]]
+Tracer: TypeAlias = Callable[[Traced], None]
+
+
+class Observation(Protocol):
+    """A running observation of a peer's resource. Iterating yields the notifications after the first response, in
+    order, the newest last; it ends when the peer ended it. Breaking off does not cancel: call `cancel`."""
+
+    @property
+    def first(self) -> Response: ...
+
+    def __aiter__(self) -> AsyncIterator[Response]: ...
+
+    async def cancel(self, *, active: bool = True) -> Response | None:
+        """Active: ask with Observe=1 and the same token, and return the answer. Passive: forget it; the next
+        notification is answered with a Reset. Raises RequestFailed."""
+        ...
+
+
+class Endpoint(Protocol):
+    """Asks and answers CoAP on one local address."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where we listen, with the real port."""
+        ...
+
+    @property
+    def uri(self) -> str:
+        """The same as a URI, "coap://127.0.0.1:5683"."""
+        ...
+
+    async def start(self, handler: Handler) -> None:
+        """Bind and serve. Raises OSError when the address is taken or not ours."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop serving, end every wait, close the socket. May be called twice."""
+        ...
+
+    async def peer(self, uri: str) -> Peer:
+        """The peer behind a URI such as "coap://host:5683"; resolves names, connects where the transport connects.
+        Raises Unreachable, ValueError."""
+        ...
+
+    async def request(self, peer: Peer, request: Request, timeout: float | None = None) -> Response:
+        """Raises RequestFailed. `timeout` in seconds; None leaves it to the retransmission limits (93 s)."""
+        ...
+
+    async def observe(self, peer: Peer, request: Request, timeout: float | None = None) -> Observation:
+        """Start observing; `request.observe` is set for you. Look at `first.observing`: a peer may answer without
+        accepting. Raises RequestFailed."""
+        ...
+
+    async def notify(self, subscription: Subscription, response: Response, *, confirmable: bool = False) -> Delivery:
+        """Send a notification. While a confirmable one is unacknowledged only the newest waits. A response that is no
+        success ends the observation."""
+        ...
+
+    def forget(self, subscription: Subscription) -> None:
+        """Serve this observation no more, without telling the peer."""
+        ...
+
+    def events(self) -> AsyncIterator[AssociationLost]: ...
