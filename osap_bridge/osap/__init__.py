@@ -1,0 +1,1 @@
+"""The OSAP protocol, both ends. Imports nothing of lwm2m (but `protocol`)."""
