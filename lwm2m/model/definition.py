@@ -76,42 +76,52 @@ class ObjectDefinition:
 
 
 class Definitions:
-    """Object definitions by id and version. Immutable; `with_objects` makes a larger one."""
+    """Object definitions by id and version. Of each object one version is in force: the one `in_force` names, else the
+    newest. Immutable."""
 
-    def __init__(self, objects: Iterable[ObjectDefinition] = ()) -> None:
+    def __init__(
+        self,
+        objects: Iterable[ObjectDefinition] = (),
+        in_force: Mapping[int, tuple[int, int]] = MappingProxyType({}),
+    ) -> None:
         self._versions: dict[int, dict[tuple[int, int], ObjectDefinition]] = {}
         for definition in objects:
             self._versions.setdefault(definition.id, {})[definition.version] = definition
-        self._newest = {number: versions[max(versions)] for number, versions in self._versions.items()}
+        self._named = in_force
+        self._in_force = {
+            number: versions.get(in_force.get(number, (0, 0))) or versions[max(versions)]
+            for number, versions in self._versions.items()
+        }
 
     def with_objects(self, objects: Iterable[ObjectDefinition]) -> Definitions:
         """A later definition of the same id and version replaces the earlier one."""
-        return Definitions([*self.all_versions(), *objects])
+        return Definitions([*self.all_versions(), *objects], self._named)
 
     def object(self, object_id: int, version: tuple[int, int] | None = None) -> ObjectDefinition | None:
-        """The definition of that version, or of the newest one when none is named; None when unknown."""
+        """The definition of that version, or of the one in force when none is named; None when unknown."""
         if version is None:
-            return self._newest.get(object_id)
+            return self._in_force.get(object_id)
         return self._versions.get(object_id, {}).get(version)
 
     def resource(self, path: Path) -> ResourceDefinition | None:
         """The definition of the resource that `path` (3 or 4 ids) lies in; None when unknown or shorter."""
-        if len(path) < 3 or (definition := self._newest.get(path[0])) is None:
+        if len(path) < 3 or (definition := self._in_force.get(path[0])) is None:
             return None
         return definition.resources.get(path[2])
 
     def choose(self, versions: Mapping[int, tuple[int, int]]) -> Definitions:
-        """These definitions with the named version as the one in force; an unknown version leaves the newest."""
+        """These definitions with the named versions in force; an unknown version changes nothing."""
         chosen = Definitions()
         chosen._versions = self._versions
-        chosen._newest = self._newest | {
+        chosen._named = {**self._named, **versions}
+        chosen._in_force = self._in_force | {
             number: found for number, version in versions.items() if (found := self.object(number, version))
         }
         return chosen
 
     def __iter__(self) -> Iterator[ObjectDefinition]:
         """The definitions in force, by ascending id."""
-        return iter(sorted(self._newest.values(), key=lambda definition: definition.id))
+        return iter(sorted(self._in_force.values(), key=lambda definition: definition.id))
 
     def all_versions(self) -> Iterator[ObjectDefinition]:
         for versions in self._versions.values():
