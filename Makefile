@@ -1,0 +1,34 @@
+# The developer manual. Every target does its own set-up; none needs root.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check bench fuzz clean
+
+demo: $(READY)            ## the whole chain on loopback, until Ctrl-C
+	@exec $(BIN)/osap-bridge demo
+
+test: $(READY)            ## all tests
+	$(BIN)/python -m pytest -n 2 tests/test_layers.py tests/unit tests/property
+	$(BIN)/python -m pytest tests/integration tests/interop
+
+check: $(READY)           ## style and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(READY)           ## what is measured; figures for this machine
+	$(BIN)/python benchmarks/two_hundred_devices.py
+
+fuzz: $(READY)            ## the property tests, for a long time
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n 2 tests/property
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
