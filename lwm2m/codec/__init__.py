@@ -1,0 +1,90 @@
+"""Payloads to records and back: one module of two functions for each content format. Core 1.1.1 §7.4."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from lwm2m.codec import cbor, opaque, senml_cbor, senml_json, text, tlv
+from lwm2m.codec.value import MAX_RECORDS, is_single, wire_type
+from lwm2m.errors import LwM2MError, NotAcceptable, UnsupportedContentFormat
+from lwm2m.model.content_format import ContentFormat
+from lwm2m.model.definition import Definitions, Type
+from lwm2m.model.path import Path
+from lwm2m.model.record import Record
+
+__all__ = ["CODECS", "MAX_RECORDS", "Codec", "decode", "default_format", "encode", "is_single_value"]
+
+
+class Codec(Protocol):
+    """Both functions name paths in full, `base` being the target of the request, and raise LwM2MError."""
+
+    def decode(self, payload: bytes, base: Path, definitions: Definitions) -> list[Record]: ...
+
+    def encode(self, records: Sequence[Record], base: Path, definitions: Definitions) -> bytes: ...
+
+
+class TimedCodec(Codec, Protocol):
+    """A format that carries times; relative ones are resolved against `now`, Unix seconds, if it is given."""
+
+    def decode(
+        self, payload: bytes, base: Path, definitions: Definitions, now: float | None = None
+    ) -> list[Record]: ...
+
+
+_TIMED: dict[ContentFormat, TimedCodec] = {
+    ContentFormat.SENML_JSON: senml_json,
+    ContentFormat.SENML_CBOR: senml_cbor,
+}
+CODECS: dict[ContentFormat, Codec] = {
+    ContentFormat.TEXT: text,
+    ContentFormat.OPAQUE: opaque,
+    ContentFormat.CBOR: cbor,
+    ContentFormat.TLV: tlv,
+    **_TIMED,
+}
+
+# Numbers that were in use before OMA's were registered; read, never written.
+_PRE_REGISTRATION = {1541: ContentFormat.TEXT, 1542: ContentFormat.TLV}
+_SINGLE_VALUE = frozenset({ContentFormat.TEXT, ContentFormat.OPAQUE, ContentFormat.CBOR})
+
+
+def decode(
+    payload: bytes, content_format: int, base: Path, definitions: Definitions, now: float | None = None
+) -> list[Record]:
+    """The records of a payload, typed by `definitions`; an unknown resource keeps the type it has on the wire (bytes
+    in TLV). Value None stands for an empty instance, an empty multiple resource, or a path in a list of paths.
+
+    Raises UnsupportedContentFormat when the format is unknown or cannot carry the target, BadRequest when the payload
+    does not decode, has a wrong type or leaves `base`, RequestEntityTooLarge beyond MAX_RECORDS."""
+    known = _format(_PRE_REGISTRATION.get(content_format, content_format), UnsupportedContentFormat)
+    if known in _TIMED:
+        return _TIMED[known].decode(payload, base, definitions, now)
+    return CODECS[known].decode(payload, base, definitions)
+
+
+def encode(records: Sequence[Record], content_format: int, base: Path, definitions: Definitions) -> bytes:
+    """The payload that says `records`, all of them within `base`. Times are kept by the SenML formats only.
+
+    Raises NotAcceptable when the format is unknown or cannot say this, BadRequest when a value is not of the type
+    defined for it."""
+    return CODECS[_format(content_format, NotAcceptable)].encode(records, base, definitions)
+
+
+def is_single_value(content_format: int) -> bool:
+    """True for formats without paths: they carry the value of one resource or resource instance and nothing else."""
+    return content_format in _SINGLE_VALUE
+
+
+def default_format(base: Path, records: Sequence[Record], definitions: Definitions, version: str) -> ContentFormat:
+    """What to answer with where no format was asked for; `version` is the peer's LwM2M version. lwm2m.md §2.1."""
+    if is_single(base, definitions) and len(records) == 1 and (value := records[0].value) is not None:
+        opaque_value = wire_type(base, value, definitions) is Type.OPAQUE
+        return ContentFormat.OPAQUE if opaque_value else ContentFormat.TEXT
+    return ContentFormat.TLV if version == "1.0" else ContentFormat.SENML_CBOR
+
+
+def _format(number: int, refusal: type[LwM2MError]) -> ContentFormat:
+    if number not in CODECS:
+        raise refusal(f"content format {number} is not supported here")
+    return ContentFormat(number)

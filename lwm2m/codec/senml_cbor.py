@@ -1,0 +1,64 @@
+"""SENML_CBOR: SenML written as CBOR, its labels mostly numbers. lwm2m.md §8.3."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lwm2m.codec import cbor_item, senml
+from lwm2m.errors import BadRequest
+from lwm2m.model.definition import Definitions
+from lwm2m.model.path import Path
+from lwm2m.model.record import Record
+
+_LABELS: dict[str, int | str] = {
+    "bver": -1,
+    "bn": -2,
+    "bt": -3,
+    "bu": -4,
+    "bv": -5,
+    "bs": -6,
+    "n": 0,
+    "u": 1,
+    "v": 2,
+    "vs": 3,
+    "vb": 4,
+    "s": 5,
+    "t": 6,
+    "ut": 7,
+    "vd": 8,
+    "vlo": "vlo",
+}
+_NAMES = {number: name for name, number in _LABELS.items()}
+_LABEL_BYTES = {name: cbor_item.dump(label) for name, label in _LABELS.items()}
+_ARRAY, _MAP = 4, 5
+
+
+def decode(payload: bytes, base: Path, definitions: Definitions, now: float | None = None) -> list[Record]:
+    # Depth 2 is the array and its maps: no tag fits inside, and no array as a map key.
+    pack = cbor_item.load(payload, max_depth=2)
+    if not isinstance(pack, list):
+        raise BadRequest("the SenML CBOR is not an array")
+    return senml.to_records([_named(entry) for entry in pack], base, definitions, now)
+
+
+def encode(records: Sequence[Record], base: Path, definitions: Definitions) -> bytes:
+    entries = senml.from_records(records, base, definitions)
+    return cbor_item.head(_ARRAY, len(entries)) + b"".join(map(_entry, entries))
+
+
+def _named(entry: object) -> object:
+    """The entry with the labels of SenML JSON; what no label stands for is left out, but for must-understand names."""
+    if not isinstance(entry, Mapping):
+        return entry
+    named = {}
+    for label, item in entry.items():
+        if (name := _NAMES.get(label) if type(label) in (int, str) else None) is not None:
+            named[name] = item
+        elif isinstance(label, str) and label.endswith("_"):
+            named[label] = item
+    return named
+
+
+def _entry(entry: dict[str, senml.Item]) -> bytes:
+    items = (_LABEL_BYTES[name] + cbor_item.dump(value) for name, value in entry.items())
+    return cbor_item.head(_MAP, len(entry)) + b"".join(items)
