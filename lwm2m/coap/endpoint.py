@@ -25,7 +25,7 @@ class TimedOut(RequestFailed):
 
 
 class Rejected(RequestFailed):
-    """The peer answered with a Reset, or with something that is not CoAP."""
+    """The peer answered with a Reset, with something that is not CoAP, or with more than `Limits.max_body`."""
 
 
 class Unreachable(RequestFailed):
@@ -69,6 +69,20 @@ class Limits:
     max_body: int = 64 * 1024
     max_pending_per_peer: int = 64
     max_observations_per_client: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Transmission:
+    """The transmission parameters of RFC 7252 §4.8, times in seconds."""
+
+    ack_timeout: float = 2.0
+    ack_random_factor: float = 1.5
+    max_retransmit: int = 4
+
+    @property
+    def max_wait(self) -> float:
+        """MAX_TRANSMIT_WAIT: from the first transmission until the sender gives up, 93 s."""
+        return float(self.ack_timeout * (2 ** (self.max_retransmit + 1) - 1) * self.ack_random_factor)
 
 
 Handler: TypeAlias = Callable[[Request, Peer], Response | Awaitable[Response]]

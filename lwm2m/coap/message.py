@@ -41,6 +41,16 @@ class Code(IntEnum):
     SERVICE_UNAVAILABLE = 0xA3
     GATEWAY_TIMEOUT = 0xA4
 
+    @classmethod
+    def _missing_(cls, value: object) -> Code | None:
+        """A code from elsewhere stays what it is: peers may use any of the 256, and what they say is data."""
+        if not isinstance(value, int) or not 0 <= value <= 0xFF:
+            return None
+        code = int.__new__(cls, value)
+        code._name_ = f"CODE_{value >> 5}_{value & 0x1F:02d}"
+        code._value_ = value
+        return cls._value2member_map_.setdefault(value, code)  # type: ignore[return-value]  # a map of all enums
+
     @property
     def is_success(self) -> bool:
         return self >> 5 == 2

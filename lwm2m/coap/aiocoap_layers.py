@@ -1,0 +1,229 @@
+"""aiocoap's message and token layers, with the behaviour over UDP that LwM2M needs and aiocoap cannot be asked for.
+
+* A confirmable message that nobody acknowledges ends its own exchange and no other to that peer.
+* A withdrawn message is not retransmitted, and does not hold up the next.
+* A Reset reaches whoever sent the notification, non-confirmable ones included; unwanted notifications get one.
+* An ICMP error ends the requests that wait for an answer; running observations stay.
+* Tokens cannot be guessed, and whoever asks chooses them.
+
+The overridden names are partly private to aiocoap, hence the upper bound on its version."""
+
+from __future__ import annotations
+
+import secrets
+from asyncio import AbstractEventLoop
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
+from logging import Logger
+from typing import Any
+
+from aiocoap import Message
+from aiocoap.messagemanager import MessageManager
+from aiocoap.numbers.types import ACK, CON, NON, RST
+from aiocoap.pipe import Pipe
+from aiocoap.tokenmanager import TokenManager
+
+from lwm2m.coap.aiocoap_messages import has_unknown_critical_option, unknown_critical_option
+from lwm2m.coap.aiocoap_udp import UdpAddress, UdpSocket
+from lwm2m.coap.endpoint import Delivery, Rejected, TimedOut, Unreachable
+
+TOKEN_LENGTH = 8
+REMEMBERED_NOTIFICATIONS = 4096
+"""Non-confirmable notifications whose Reset we can still tell apart."""
+
+OnDelivery = Callable[[Delivery], None]
+ExchangeKey = tuple[UdpAddress, int]
+
+
+def new_token() -> bytes:
+    """One that cannot be guessed from another."""
+    return secrets.token_bytes(TOKEN_LENGTH)
+
+
+class Context:
+    """What aiocoap's layers want to know of the application."""
+
+    client_credentials = None
+
+    def __init__(self, loop: AbstractEventLoop, log: Logger, on_request: Callable[[Pipe], None]) -> None:
+        self.loop = loop
+        self.log = log
+        self.render_to_pipe = on_request
+
+
+class Exchange(Pipe):  # type: ignore[misc]  # aiocoap is not typed
+    """A request of ours and what comes back on its token."""
+
+    answered = False
+
+    def add_response(self, response: Message, is_last: bool = False) -> None:
+        self.answered = True
+        super().add_response(response, is_last)
+
+
+class TokenLayer(TokenManager):  # type: ignore[misc]  # aiocoap is not typed
+    """Matches responses to requests by token and peer."""
+
+    def next_token(self) -> bytes:
+        return self._chosen
+
+    def request(self, request: Exchange) -> None:
+        """Send it with the token that it has."""
+        self._chosen: bytes = request.request.token
+        super().request(request)
+
+    def process_response(self, response: Message) -> bool:
+        exchange = self.outgoing_requests.get((response.token, response.remote))
+        if exchange is None:
+            return False
+        if has_unknown_critical_option(response):
+            exchange.add_exception(Rejected("the answer has a critical option that we do not know"))
+            return False
+        if _is_late_notification(exchange.request, response):
+            return True
+        return bool(super().process_response(response))
+
+    def dispatch_error(self, exception: Exception, remote: UdpAddress) -> None:
+        waiting = [
+            exchange
+            for (_, peer), exchange in (self.outgoing_requests or {}).items()
+            if peer == remote and not exchange.answered
+        ]
+        for exchange in waiting:
+            exchange.add_exception(Unreachable(_sentence(exception)))
+
+    def give_up(self, message: Message) -> None:
+        """Nobody acknowledged this request."""
+        exchange = (self.outgoing_requests or {}).get((message.token, message.remote))
+        if exchange is not None and exchange.request is message:
+            exchange.add_exception(TimedOut("nothing acknowledged the request"))
+
+
+def _sentence(exception: Exception) -> str:
+    return exception.strerror or str(exception) if isinstance(exception, OSError) else str(exception)
+
+
+def _is_late_notification(request: Message, response: Message) -> bool:
+    """A notification that was on its way when we cancelled with the same token."""
+    return request.opt.observe == 1 and response.opt.observe is not None and response.mtype is not ACK
+
+
+class MessageLayer(MessageManager):  # type: ignore[misc]  # aiocoap is not typed
+    """Acknowledgements, retransmission and de-duplication."""
+
+    def __init__(self, token_layer: TokenLayer) -> None:
+        super().__init__(token_layer)
+        self._deliveries: dict[ExchangeKey, OnDelivery] = {}
+        self._sent_once: OrderedDict[ExchangeKey, OnDelivery] = OrderedDict()
+
+    def notify(self, message: Message, on_delivery: OnDelivery) -> Callable[[], None]:
+        """Send a notification; `on_delivery` is called once for a confirmable one, and for a non-confirmable one when a
+        Reset to it comes. Returns what withdraws it."""
+        self.send_message(message, lambda: None)
+        key = message.remote, message.mid
+        if message.mtype is CON:
+            self._deliveries[key] = on_delivery
+        else:
+            self._sent_once[key] = on_delivery
+            if len(self._sent_once) > REMEMBERED_NOTIFICATIONS:
+                self._sent_once.popitem(last=False)
+        return partial(self.withdraw, message)
+
+    def send_message(self, message: Message, messageerror_monitor: Callable[[], None]) -> Callable[[], None] | None:
+        super().send_message(message, messageerror_monitor)
+        return partial(self.withdraw, message) if message.mtype is CON else None
+
+    def withdraw(self, message: Message) -> None:
+        """Send it no more, whether it waits for its turn or for its acknowledgement."""
+        key = message.remote, message.mid
+        self._deliveries.pop(key, None)
+        self._sent_once.pop(key, None)
+        if self._active_exchanges is None:
+            return
+        _, retransmission = self._active_exchanges.pop(key, (None, None))
+        if retransmission is not None:
+            retransmission.cancel()
+            self._continue_backlog(message.remote)
+        elif message.remote in self._backlogs:
+            waiting = self._backlogs[message.remote]
+            waiting[:] = [entry for entry in waiting if entry[0] is not message]
+
+    def dispatch_message(self, message: Message) -> None:
+        if message.code.is_request() and message.mtype is NON and unknown_critical_option(message) is not None:
+            self.log.info("%s sent a non-confirmable request with an unknown critical option", message.remote)
+            return
+        super().dispatch_message(message)
+
+    def dispatch_error(self, error: Exception, remote: UdpAddress) -> None:
+        super().dispatch_error(error, remote)
+        for key in [key for key in self._deliveries if key[0] == remote]:
+            self._deliveries.pop(key)(Delivery.TIMED_OUT)
+
+    def drop_what_waits(self) -> None:
+        """What has not been sent yet never will be."""
+        for waiting in self._backlogs.values():
+            waiting.clear()
+
+    async def shutdown(self) -> None:
+        for _, timer in self._piggyback_opportunities.values():
+            timer.cancel()
+        self._piggyback_opportunities.clear()
+        self._deliveries.clear()
+        self._sent_once.clear()
+        await super().shutdown()
+        self._recent_messages.clear()
+
+    def _process_response(self, response: Message) -> bool:
+        wanted = bool(super()._process_response(response))
+        if not wanted and response.mtype is NON and response.opt.observe is not None:
+            self._reset(response)
+        return wanted
+
+    def _reset(self, message: Message) -> None:
+        reset = Message(_mtype=RST, _mid=message.mid, code=0)
+        reset.remote = message.remote
+        self._send_initially(reset)
+
+    def _remove_exchange(self, message: Message) -> None:
+        super()._remove_exchange(message)
+        key = message.remote, message.mid
+        deliveries = self._deliveries if key in self._deliveries else self._sent_once
+        on_delivery = deliveries.pop(key, None)
+        if on_delivery is not None:
+            on_delivery(Delivery.RESET if message.mtype is RST else Delivery.DELIVERED)
+
+    def _retransmit(self, message: Message, timeout: float, retransmission_counter: int) -> None:
+        if retransmission_counter < message.transport_tuning.MAX_RETRANSMIT:
+            super()._retransmit(message, timeout, retransmission_counter)
+            return
+        key = message.remote, message.mid
+        del self._active_exchanges[key]
+        on_delivery = self._deliveries.pop(key, None)
+        if message.code.is_request():
+            self.token_manager.give_up(message)
+        elif on_delivery is not None:
+            on_delivery(Delivery.TIMED_OUT)
+        self._continue_backlog_if_idle(message.remote)
+
+    def _continue_backlog_if_idle(self, remote: UdpAddress) -> None:
+        if self._active_exchanges is not None and remote in self._backlogs:
+            self._continue_backlog(remote)
+
+
+class Layers:
+    """One socket with both layers above it."""
+
+    def __init__(self, context: Context) -> None:
+        self.tokens = TokenLayer(context)
+        self.messages = MessageLayer(self.tokens)
+        self.tokens.token_interface = self.messages
+        self.log: Any = context.log
+
+    def attach(self, udp: UdpSocket) -> None:
+        self.messages.message_interface = udp
+
+    async def shutdown(self) -> None:
+        """Forget all exchanges and close the socket."""
+        self.messages.drop_what_waits()
+        await self.tokens.shutdown()

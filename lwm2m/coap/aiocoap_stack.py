@@ -1,0 +1,157 @@
+"""CoAP over UDP by aiocoap, as an `Endpoint`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from aiocoap.pipe import Pipe
+
+from lwm2m.coap.aiocoap_asking import Asking, RunningObservation
+from lwm2m.coap.aiocoap_layers import Context, Layers
+from lwm2m.coap.aiocoap_notifying import Notifying
+from lwm2m.coap.aiocoap_serving import Incoming, Serving
+from lwm2m.coap.aiocoap_udp import UdpAddress, UdpSocket, bind, host_port, plain_host, resolve
+from lwm2m.coap.endpoint import (
+    AssociationLost,
+    Delivery,
+    Handler,
+    Limits,
+    Tracer,
+    Transmission,
+    Unreachable,
+)
+from lwm2m.coap.message import Peer, Request, Response, Subscription
+
+COAP_PORT = 5683
+
+log = logging.getLogger("lwm2m.coap")
+
+
+class AiocoapEndpoint:
+    """One UDP socket that asks and answers. Port 0 takes a free one; host "::" speaks IPv4 too."""
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        limits: Limits = Limits(),  # noqa: B008  # immutable
+        transmission: Transmission = Transmission(),  # noqa: B008  # immutable
+        tracer: Tracer | None = None,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._limits = limits
+        self._transmission = transmission
+        self._tracer = tracer
+        self._running: _Running | None = None
+        self._stopped = asyncio.Event()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self._live().udp.local
+
+    @property
+    def uri(self) -> str:
+        return f"coap://{host_port(*self.address)}"
+
+    async def start(self, handler: Handler) -> None:
+        if self._running is not None:
+            raise RuntimeError("the endpoint has been started already")
+        bound = await bind(self._host, self._port)
+        layers = Layers(Context(asyncio.get_running_loop(), log, self._on_request))
+        udp = UdpSocket(bound, layers.messages)
+        layers.attach(udp)
+        notifying = Notifying(layers, self._limits, self._transmission)
+        serving = Serving(handler, notifying, self._limits, self._transmission, self._tracer)
+        asking = Asking(layers, self._limits, self._transmission, self._tracer)
+        self._stopped.clear()
+        self._running = _Running(layers, udp, asking, serving, notifying)
+
+    async def stop(self) -> None:
+        running, self._running = self._running, None
+        if running is None:
+            return
+        self._stopped.set()
+        await running.stop()
+
+    async def peer(self, uri: str) -> Peer:
+        host, port = parse_uri(uri)
+        udp = self._live().udp
+        try:
+            sockaddr = await resolve(host, port, udp.family)
+        except OSError as error:
+            raise Unreachable(f"cannot find {host}: {error.strerror or error}") from error
+        return Peer(udp.local, (plain_host(sockaddr), port))
+
+    async def request(self, peer: Peer, request: Request, timeout: float | None = None) -> Response:
+        running = self._live()
+        return await running.asking.request(peer, running.remote(peer), replace(request, token=b""), timeout)
+
+    async def observe(self, peer: Peer, request: Request, timeout: float | None = None) -> RunningObservation:
+        running = self._live()
+        return await running.asking.observe(peer, running.remote(peer), request, timeout)
+
+    async def notify(self, subscription: Subscription, response: Response, *, confirmable: bool = False) -> Delivery:
+        return await self._live().notifying.notify(subscription, response, confirmable)
+
+    def forget(self, subscription: Subscription) -> None:
+        self._live().notifying.drop(subscription, Delivery.SUPERSEDED)
+
+    async def events(self) -> AsyncIterator[AssociationLost]:
+        """UDP has no associations to lose: this waits for `stop`."""
+        await self._stopped.wait()
+        return
+        yield
+
+    def _live(self) -> _Running:
+        if self._running is None:
+            raise Unreachable("the endpoint is not running")
+        return self._running
+
+    def _on_request(self, pipe: Pipe) -> None:
+        running = self._running
+        if running is not None:
+            running.serving.receive(Incoming(pipe, running.peer(pipe.request.remote)))
+
+
+class _Running:
+    """What exists between start and stop."""
+
+    def __init__(self, layers: Layers, udp: UdpSocket, asking: Asking, serving: Serving, notifying: Notifying) -> None:
+        self.layers = layers
+        self.udp = udp
+        self.asking = asking
+        self.serving = serving
+        self.notifying = notifying
+
+    def peer(self, remote: UdpAddress) -> Peer:
+        return Peer(self.udp.local, (remote.host, remote.port))
+
+    def remote(self, peer: Peer) -> UdpAddress:
+        return self.udp.address_of(*peer.address)
+
+    async def stop(self) -> None:
+        self.notifying.stop()
+        await self.serving.stop()
+        await self.layers.shutdown()
+
+
+def parse_uri(uri: str) -> tuple[str, int]:
+    """Host and port of "coap://host:port"; the port is 5683 where none is given. Raises ValueError with a sentence."""
+    parts = urlsplit(uri)
+    if parts.scheme != "coap":
+        raise ValueError(f"{uri!r} is not a coap:// URI; this endpoint speaks CoAP over UDP only")
+    try:
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"the port in {uri!r} is not a number from 1 to 65535") from None
+    if not parts.hostname or port == 0:
+        raise ValueError(f"{uri!r} names no host and port")
+    if "@" in parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError(f"{uri!r} has more than a host and a port")
+    return parts.hostname, COAP_PORT if port is None else port

@@ -1,0 +1,148 @@
+"""Block-wise transfer (RFC 7959): bodies to blocks and back. No IO, `now` is an argument."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Generic, NamedTuple, TypeVar
+
+LARGEST_EXPONENT = 6
+"""Blocks of 1024 bytes; 7 is BERT and for reliable transports only."""
+
+T = TypeVar("T")
+
+
+class Block(NamedTuple):
+    """The value of a Block1 or Block2 option."""
+
+    number: int
+    more: bool
+    exponent: int
+
+    @property
+    def size(self) -> int:
+        return int(2 ** (self.exponent + 4))
+
+    @property
+    def start(self) -> int:
+        return self.number * self.size
+
+    @property
+    def is_valid(self) -> bool:
+        return self.exponent <= LARGEST_EXPONENT
+
+    def fits(self, payload: bytes) -> bool:
+        """Every block but the last is full, and the last is not longer. RFC 7959 §2.3."""
+        return len(payload) == self.size if self.more else len(payload) <= self.size
+
+
+def block_at(body: bytes, start: int, exponent: int) -> tuple[Block, bytes]:
+    """The block that begins `start` bytes into the body, and its bytes. `start` is a multiple of the block size."""
+    size = 2 ** (exponent + 4)
+    payload = body[start : start + size]
+    return Block(start // size, start + size < len(body), exponent), payload
+
+
+def body_tag(body: bytes) -> bytes:
+    """An ETag: the same for equal bodies, so a peer notices when the body changes between two blocks."""
+    return blake2b(body, digest_size=4).digest()
+
+
+class Gap(Exception):
+    """A block came that does not continue what we have: 4.08."""
+
+
+class TooLarge(Exception):
+    """The body grew beyond the limit: 4.13."""
+
+
+class Joining:
+    """Puts a body together from its blocks in order. Raises `Gap`, `TooLarge`."""
+
+    def __init__(self, max_body: int) -> None:
+        self._max_body = max_body
+        self._body = bytearray()
+
+    def __len__(self) -> int:
+        return len(self._body)
+
+    @property
+    def body(self) -> bytes:
+        return bytes(self._body)
+
+    def add(self, block: Block, payload: bytes) -> None:
+        if block.start != len(self._body) or not block.fits(payload):
+            raise Gap
+        if len(self._body) + len(payload) > self._max_body:
+            raise TooLarge
+        self._body += payload
+
+
+@dataclass
+class Shelf(Generic[T]):
+    """Things kept for a while: at most `capacity`, each at most `lifetime` seconds after its last use. The one used
+    longest ago goes first."""
+
+    capacity: int
+    lifetime: float
+    _kept: OrderedDict[Hashable, tuple[float, T]] = field(default_factory=OrderedDict)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, key: Hashable, thing: T, now: float) -> None:
+        self._drop_stale(now)
+        self._kept[key] = now + self.lifetime, thing
+        self._kept.move_to_end(key)
+        while len(self._kept) > self.capacity:
+            self._kept.popitem(last=False)
+
+    def find(self, key: Hashable, now: float) -> T | None:
+        self._drop_stale(now)
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        self.keep(key, found[1], now)
+        return found[1]
+
+    def drop(self, key: Hashable) -> None:
+        self._kept.pop(key, None)
+
+    def clear(self) -> None:
+        self._kept.clear()
+
+    def _drop_stale(self, now: float) -> None:
+        while self._kept:
+            key, (until, _) = next(iter(self._kept.items()))
+            if until > now:
+                return
+            del self._kept[key]
+
+
+class Uploads:
+    """Request bodies that arrive in blocks, from all peers: at most `capacity` at a time."""
+
+    def __init__(self, max_body: int, lifetime: float, capacity: int = 64) -> None:
+        self._max_body = max_body
+        self._shelf: Shelf[Joining] = Shelf(capacity, lifetime)
+
+    def __len__(self) -> int:
+        return len(self._shelf)
+
+    def add(self, key: Hashable, block: Block, payload: bytes, now: float) -> bytes | None:
+        """The whole body once the last block is there, None before. Block 0 starts anew; after `Gap` or `TooLarge`
+        the upload is forgotten."""
+        joining = Joining(self._max_body) if block.number == 0 else self._shelf.find(key, now)
+        self._shelf.drop(key)
+        if joining is None:
+            raise Gap
+        joining.add(block, payload)
+        if not block.more:
+            return joining.body
+        self._shelf.keep(key, joining, now)
+        return None
+
+    def clear(self) -> None:
+        self._shelf.clear()

@@ -1,0 +1,26 @@
+"""The CoAP stacks there are, by name: for composition roots and their `--coap-stack`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.coap.endpoint import Endpoint, Limits, Tracer, Transmission
+
+STACKS: dict[str, Callable[..., Endpoint]] = {"aiocoap": AiocoapEndpoint}
+DEFAULT_STACK = "aiocoap"
+
+
+def open_endpoint(
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    stack: str = DEFAULT_STACK,
+    limits: Limits = Limits(),  # noqa: B008  # immutable
+    transmission: Transmission = Transmission(),  # noqa: B008  # immutable
+    tracer: Tracer | None = None,
+) -> Endpoint:
+    """An endpoint, not started yet. Raises ValueError with a sentence for a stack that does not exist."""
+    if stack not in STACKS:
+        raise ValueError(f"there is no CoAP stack {stack!r}; choose from: {', '.join(sorted(STACKS))}")
+    return STACKS[stack](host, port, limits=limits, transmission=transmission, tracer=tracer)
