@@ -1,0 +1,85 @@
+"""What a client answered, read. A refusal is data like any other answer. lwm2m.md §2.1, §13."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lwm2m.coap.message import Code, Response
+from lwm2m.codec import decode
+from lwm2m.errors import LwM2MError
+from lwm2m.link_format import Link, parse
+from lwm2m.model.content_format import ContentFormat
+from lwm2m.model.definition import Definitions
+from lwm2m.model.path import Path
+from lwm2m.model.record import Record
+from lwm2m.operations.device_management import CancelObservation, DeviceOperation, Discover, Observe, Read
+
+
+class InvalidAnswer(Exception):
+    """The client answered with something that does not decode."""
+
+    def __init__(self, endpoint: str, reason: str) -> None:
+        super().__init__(f"{endpoint}: {reason}")
+        self.endpoint = endpoint
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`records` for what was read, `links` for what was discovered, `location` where a Create put the instance.
+    `diagnostic` is the client's own text on a refusal. `observing`: the client accepted an observation."""
+
+    code: Code
+    records: tuple[Record, ...] = ()
+    links: tuple[Link, ...] = ()
+    location: tuple[str, ...] = ()
+    diagnostic: str = ""
+    content_format: int | None = None
+    payload: bytes = b""
+    observing: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return self.code.is_success
+
+
+def read_answer(
+    endpoint: str, operation: DeviceOperation, response: Response, definitions: Definitions, wall: float
+) -> Answer:
+    """Raises InvalidAnswer. `wall` is now in Unix seconds, from which relative times in a payload count."""
+    records: tuple[Record, ...] = ()
+    links: tuple[Link, ...] = ()
+    try:
+        if response.code is Code.CONTENT and isinstance(operation, Read | Observe | CancelObservation):
+            records = _records(operation.path, response, definitions, wall)
+        elif response.code is Code.CONTENT and isinstance(operation, Discover):
+            links = _links(response)
+    except (LwM2MError, ValueError) as error:
+        raise InvalidAnswer(endpoint, f"the answer for {operation.path} cannot be read: {error}") from error
+    return Answer(
+        code=response.code,
+        records=records,
+        links=links,
+        location=response.location,
+        diagnostic=response.diagnostic,
+        content_format=response.content_format,
+        payload=response.payload,
+        observing=response.observing,
+    )
+
+
+def _records(path: Path, response: Response, definitions: Definitions, wall: float) -> tuple[Record, ...]:
+    content_format = response.content_format
+    if content_format is None:
+        if not response.payload and len(path) < 3:
+            return ()
+        if len(path) < 3:
+            raise ValueError("it has no content format")
+        content_format = ContentFormat.TEXT
+    return tuple(decode(response.payload, content_format, path, definitions, now=wall))
+
+
+def _links(response: Response) -> tuple[Link, ...]:
+    if response.content_format not in (None, ContentFormat.LINK):
+        raise ValueError(f"content format {response.content_format} is not the link format")
+    return parse(response.payload.decode())

@@ -1,0 +1,249 @@
+"""Who is registered, since when, until when. Pure: `now` and `wall` are arguments, and what changed is returned.
+
+* An endpoint has at most one registration; a second Register replaces it, and the old id is known no more.
+* A registration belongs to the identity that made it; nobody else updates, ends or replaces it.
+* Its address is that of the latest Register or Update.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from lwm2m.coap.message import Peer
+from lwm2m.errors import BadRequest, NotFound, RequestEntityTooLarge, ServiceUnavailable
+from lwm2m.link_format import Link
+from lwm2m.operations.registration import Binding, Deregister, Register, Standing, Update
+from lwm2m.server.limits import DEFAULT_LIMITS, ServerLimits
+from lwm2m.server.object_list import ObjectList, ObjectLists
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """`lifetime` in seconds, 0 is infinite. `registered_at` and `updated_at` are Unix seconds; `expires_at` is
+    monotonic, None for never. `additional` holds the parameters that the specification does not know."""
+
+    id: str
+    endpoint: str
+    peer: Peer
+    lifetime: int
+    version: str
+    binding: str
+    queue_mode: bool
+    sms: str | None
+    object_list: ObjectList
+    additional: Mapping[str, str]
+    registered_at: float
+    updated_at: float
+    expires_at: float | None
+
+    @property
+    def location(self) -> tuple[str, ...]:
+        return "rd", self.id
+
+    @property
+    def identity(self) -> str | None:
+        return self.peer.identity
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        return self.object_list.links
+
+    @property
+    def root(self) -> tuple[str, ...]:
+        """Segments of the alternate path, () when there is none."""
+        return self.object_list.root
+
+    @property
+    def formats(self) -> tuple[int, ...]:
+        """Content formats that the client listed beyond the mandatory ones; () says nothing."""
+        return self.object_list.formats
+
+    @property
+    def objects(self) -> Mapping[int, tuple[int, ...]]:
+        return self.object_list.objects
+
+    @property
+    def versions(self) -> Mapping[int, tuple[int, int]]:
+        return self.object_list.versions
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(self.version, Binding(self.binding, self.queue_mode), self.sms)
+
+
+class RegistrationChange(NamedTuple):
+    """An endpoint's registration before and after; None: there is none."""
+
+    endpoint: str
+    before: Registration | None
+    after: Registration | None
+
+
+class _Deadline(NamedTuple):
+    at: float
+    endpoint: str
+
+
+class Registry:
+    """`new_id` makes an opaque id that is safe in a URL and cannot be guessed."""
+
+    def __init__(self, new_id: Callable[[], str], limits: ServerLimits = DEFAULT_LIMITS) -> None:
+        self._new_id = new_id
+        self._limits = limits
+        self._object_lists = ObjectLists(limits.kept_object_lists)
+        self._by_endpoint: dict[str, Registration] = {}
+        self._by_id: dict[str, Registration] = {}
+        self._by_peer: dict[Peer, dict[str, None]] = {}
+        self._identities: dict[Peer, str | None] = {}
+        self._deadlines: list[_Deadline] = []
+
+    def __len__(self) -> int:
+        return len(self._by_endpoint)
+
+    def __iter__(self) -> Iterator[Registration]:
+        """In no order; do not change the registry meanwhile."""
+        return iter(self._by_endpoint.values())
+
+    def get(self, endpoint: str) -> Registration | None:
+        return self._by_endpoint.get(endpoint)
+
+    def at(self, location: tuple[str, ...]) -> Registration | None:
+        return self._by_id.get(location[-1]) if len(location) == 2 and location[0] == "rd" else None
+
+    def of_peer(self, peer: Peer) -> tuple[Registration, ...]:
+        """The registrations that this peer, with this identity, speaks for; several clients may share a socket."""
+        found = (self._by_endpoint[endpoint] for endpoint in self._by_peer.get(peer, ()))
+        return tuple(registration for registration in found if registration.identity == peer.identity)
+
+    def is_reachable(self, registration: Registration) -> bool:
+        """False once somebody of another identity has registered from the same peer."""
+        return self._identities.get(registration.peer, registration.identity) == registration.identity
+
+    def register(self, operation: Register, peer: Peer, now: float, wall: float) -> RegistrationChange:
+        """Raises BadRequest when the endpoint is another identity's, RequestEntityTooLarge, ServiceUnavailable."""
+        before = self._by_endpoint.get(operation.endpoint)
+        if before is not None and before.identity != peer.identity:
+            raise BadRequest("the endpoint name is not yours")
+        if before is None and len(self) >= self._limits.max_registrations:
+            raise ServiceUnavailable("no more registrations")
+        after = Registration(
+            id=self._new_id(),
+            endpoint=operation.endpoint,
+            peer=peer,
+            lifetime=operation.lifetime,
+            version=operation.version,
+            binding=operation.binding.letters,
+            queue_mode=operation.binding.queue_mode,
+            sms=operation.sms,
+            object_list=self._read(operation.links, operation.version),
+            additional=operation.additional,
+            registered_at=wall,
+            updated_at=wall,
+            expires_at=self._expiry(operation.lifetime, now),
+        )
+        return self._apply(RegistrationChange(operation.endpoint, before, after))
+
+    def update(self, operation: Update, peer: Peer, now: float, wall: float) -> RegistrationChange:
+        """Raises NotFound for an unknown location, BadRequest for another identity, RequestEntityTooLarge."""
+        before = self._owned(operation.location, peer)
+        lifetime = before.lifetime if operation.lifetime is None else operation.lifetime
+        binding = operation.binding or before.standing.binding
+        after = replace(
+            before,
+            peer=peer,
+            lifetime=lifetime,
+            binding=binding.letters,
+            queue_mode=binding.queue_mode,
+            sms=before.sms if operation.sms is None else operation.sms,
+            object_list=before.object_list if operation.links is None else self._read(operation.links, before.version),
+            additional={**before.additional, **operation.additional} if operation.additional else before.additional,
+            updated_at=wall,
+            expires_at=self._expiry(lifetime, now),
+        )
+        return self._apply(RegistrationChange(before.endpoint, before, after))
+
+    def deregister(self, operation: Deregister, peer: Peer) -> RegistrationChange:
+        """Raises NotFound for an unknown location, BadRequest for another identity."""
+        before = self._owned(operation.location, peer)
+        return self._apply(RegistrationChange(before.endpoint, before, None))
+
+    def expire(self, now: float) -> tuple[RegistrationChange, ...]:
+        """End every registration whose time is up."""
+        gone = []
+        while self._deadlines and (not self._is_current(self._deadlines[0]) or self._deadlines[0].at <= now):
+            deadline = heapq.heappop(self._deadlines)
+            if self._is_current(deadline):
+                before = self._by_endpoint[deadline.endpoint]
+                gone.append(self._apply(RegistrationChange(before.endpoint, before, None)))
+        return tuple(gone)
+
+    def deadline(self) -> float | None:
+        """When to call `expire` next, at the latest."""
+        while self._deadlines and not self._is_current(self._deadlines[0]):
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0].at if self._deadlines else None
+
+    def undo(self, change: RegistrationChange) -> None:
+        """Take a change back that could not be stored; nothing happens when another one came on top of it."""
+        if self._by_endpoint.get(change.endpoint) is change.after:
+            self._apply(RegistrationChange(change.endpoint, change.after, change.before))
+
+    def restore(self, registrations: Iterable[Registration], now: float, wall: float) -> None:
+        """Take in what a store kept: their lifetimes went on meanwhile, and the monotonic clock is another one."""
+        for kept in registrations:
+            age = max(0.0, wall - kept.updated_at)
+            after = replace(kept, expires_at=self._expiry(kept.lifetime, now - age))
+            self._apply(RegistrationChange(kept.endpoint, self._by_endpoint.get(kept.endpoint), after))
+
+    def _read(self, links: tuple[Link, ...], version: str) -> ObjectList:
+        if len(links) > self._limits.max_links:
+            raise RequestEntityTooLarge(f"more than {self._limits.max_links} links")
+        return self._object_lists.read(links, version)
+
+    def _expiry(self, lifetime: int, now: float) -> float | None:
+        return now + lifetime + self._limits.grace if lifetime else None
+
+    def _owned(self, location: tuple[str, ...], peer: Peer) -> Registration:
+        registration = self.at(location)
+        if registration is None:
+            raise NotFound("no such registration")
+        if registration.identity != peer.identity:
+            raise BadRequest("not your registration")
+        return registration
+
+    def _apply(self, change: RegistrationChange) -> RegistrationChange:
+        if change.before is not None:
+            self._forget(change.before)
+        if change.after is not None:
+            self._remember(change.after)
+        return change
+
+    def _forget(self, registration: Registration) -> None:
+        del self._by_endpoint[registration.endpoint]
+        del self._by_id[registration.id]
+        endpoints = self._by_peer[registration.peer]
+        del endpoints[registration.endpoint]
+        if not endpoints:
+            del self._by_peer[registration.peer], self._identities[registration.peer]
+
+    def _remember(self, registration: Registration) -> None:
+        self._by_endpoint[registration.endpoint] = registration
+        self._by_id[registration.id] = registration
+        self._by_peer.setdefault(registration.peer, {})[registration.endpoint] = None
+        self._identities[registration.peer] = registration.identity
+        if registration.expires_at is not None:
+            heapq.heappush(self._deadlines, _Deadline(registration.expires_at, registration.endpoint))
+            self._drop_stale_deadlines()
+
+    def _drop_stale_deadlines(self) -> None:
+        """Every Update leaves a deadline behind: rebuild before they outnumber the living."""
+        if len(self._deadlines) > 2 * len(self) + 64:
+            self._deadlines = [deadline for deadline in self._deadlines if self._is_current(deadline)]
+            heapq.heapify(self._deadlines)
+
+    def _is_current(self, deadline: _Deadline) -> bool:
+        registration = self._by_endpoint.get(deadline.endpoint)
+        return registration is not None and registration.expires_at == deadline.at

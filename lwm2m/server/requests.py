@@ -1,0 +1,69 @@
+"""Operations on their way to clients, and the answers on their way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+
+from lwm2m.coap.endpoint import Endpoint, Observation, Unreachable
+from lwm2m.coap.message import Peer, Response
+from lwm2m.model.definition import Definitions
+from lwm2m.operations.device_management import DeviceOperation, Observe, to_coap
+from lwm2m.server.answers import Answer, read_answer
+from lwm2m.server.registry import Registration, Registry
+
+
+class Requests:
+    """Sends from the endpoint that a client registered at, to where it was last heard, and to nobody else."""
+
+    def __init__(
+        self, endpoints: Sequence[Endpoint], registry: Registry, definitions: Definitions, wall: Callable[[], float]
+    ) -> None:
+        self._endpoints = endpoints
+        self._registry = registry
+        self._definitions = definitions
+        self._wall = wall
+        self._heard_at: dict[str, Endpoint] = {}
+        self._chosen = lru_cache(maxsize=256)(self._choose)
+
+    def heard(self, endpoint: str, at: Endpoint) -> None:
+        """The client registered or updated at this endpoint of ours."""
+        self._heard_at[endpoint] = at
+
+    def forget(self, endpoint: str) -> None:
+        self._heard_at.pop(endpoint, None)
+
+    async def ask(self, registration: Registration, operation: DeviceOperation, timeout: float | None) -> Answer:
+        """Raises RequestFailed, InvalidAnswer."""
+        way = self._way_to(registration)
+        response = await way.request(registration.peer, to_coap(operation, registration.root), timeout)
+        return self.read(registration, operation, response)
+
+    async def observe(self, registration: Registration, operation: Observe, timeout: float | None) -> Observation:
+        """Raises RequestFailed."""
+        way = self._way_to(registration)
+        return await way.observe(registration.peer, to_coap(operation, registration.root), timeout)
+
+    def read(self, registration: Registration, operation: DeviceOperation, response: Response) -> Answer:
+        """Raises InvalidAnswer."""
+        return read_answer(registration.endpoint, operation, response, self.definitions(registration), self._wall())
+
+    def definitions(self, registration: Registration) -> Definitions:
+        """In the versions that the client registered."""
+        return self._chosen(tuple(registration.versions.items()))
+
+    def _choose(self, versions: tuple[tuple[int, tuple[int, int]], ...]) -> Definitions:
+        wanted: Mapping[int, tuple[int, int]] = dict(versions)
+        return self._definitions.choose(wanted)
+
+    def _way_to(self, registration: Registration) -> Endpoint:
+        if not self._registry.is_reachable(registration):
+            raise Unreachable(f"{registration.peer} belongs to another identity now")
+        found = self._heard_at.get(registration.endpoint) or self._serving(registration.peer)
+        if found is None:
+            raise Unreachable(f"{registration.endpoint} registered at an address that is not served any more")
+        return found
+
+    def _serving(self, peer: Peer) -> Endpoint | None:
+        """For a registration from before a restart."""
+        return next((endpoint for endpoint in self._endpoints if endpoint.address[1] == peer.local[1]), None)

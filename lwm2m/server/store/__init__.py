@@ -1,0 +1,49 @@
+"""What must outlive the process: the contract of every store.
+
+* Every call may be a network call. Calls of one server come one after the other.
+* `commit` is all or nothing, and durable when it returns: the server answers a client only then.
+* Changes say the whole new value, so that committing one twice does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeAlias
+
+from lwm2m.model.path import Path
+from lwm2m.server.observations import ObservationChange
+from lwm2m.server.registry import Registration, RegistrationChange
+
+Change: TypeAlias = RegistrationChange | ObservationChange
+"""A registration is kept by its endpoint; when it ends (`after` is None), the endpoint's observations end with it."""
+
+
+class StoreError(Exception):
+    """The store did not take it or does not answer."""
+
+
+class KeptObservation(NamedTuple):
+    endpoint: str
+    path: Path
+    accept: int | None
+
+
+class Kept(NamedTuple):
+    """All that a store holds. `expires_at` of the registrations means nothing in another process."""
+
+    registrations: tuple[Registration, ...]
+    observations: tuple[KeptObservation, ...]
+
+
+class Store(Protocol):
+    async def load(self) -> Kept:
+        """Called once, before any `commit`. Raises StoreError."""
+        ...
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        """Raises StoreError; then none of the changes happened."""
+        ...
+
+    async def close(self) -> None:
+        """Called once, after the last `commit`."""
+        ...
