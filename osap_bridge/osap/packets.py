@@ -34,6 +34,8 @@ MAX_PACKET = 32_768
 WILL_TOPIC_LENGTH = 128
 """A real device pads its will topic with zero bytes to this length."""
 
+REFUSED_SUBSCRIPTION = 0x80
+
 _PROTOCOL_NAME = b"\x00\x04MQTT"
 _LEVEL = 4
 _RESERVED_FLAGS = {mqtt.SUBSCRIBE: 2, mqtt.UNSUBSCRIBE: 2}
