@@ -30,12 +30,12 @@ class _Waiting:
 
 @dataclass(eq=False)
 class Served:
-    """One observation: `shelve` keeps a body larger than a block for the peer to fetch the rest of, and makes the
-    first block of it."""
+    """One observation. `finish` is the last thing done to a notification before it is sent: a body larger than a
+    block is cut to its first block, and kept for the peer to fetch the rest."""
 
     subscription: Subscription
     remote: UdpAddress
-    shelve: Callable[[Response, Message], Message]
+    finish: Callable[[Response, Message], Message]
     delivered: Delivered | None = None
     """Of the confirmable notification that is not acknowledged yet."""
     withdraw: Callable[[], None] = field(default=lambda: None)
@@ -101,7 +101,7 @@ class Notifying:
         return await waiting.delivered
 
     def _send(self, served: Served, notification: _Waiting) -> None:
-        message = served.shelve(notification.response, self._message(served, notification))
+        message = served.finish(notification.response, self._message(served, notification))
         settle = partial(self._settled, served)
         if not notification.confirmable:
             self._layers.messages.notify(message, settle)
@@ -130,8 +130,9 @@ class Notifying:
             if self._served.get(served.subscription) is served:
                 self._take(served.subscription)
             served.replace_waiting(None, verdict)
-        elif served.waiting is not None:
-            waiting, served.waiting = served.waiting, None
+            return
+        waiting, served.waiting = served.waiting, None
+        if waiting is not None and not waiting.delivered.cancelled():
             self._send(served, waiting)
 
     def _take(self, subscription: Subscription) -> Served | None:

@@ -38,6 +38,8 @@ from lwm2m.errors import (
 log = logging.getLogger("lwm2m.coap")
 
 METHODS = frozenset(range(Code.GET, Code.IPATCH + 1))
+PATIENCE = 3.0
+"""Seconds that handlers get to end when the endpoint stops."""
 BODIES_KEPT = 256
 """Answers in blocks that peers are fetching."""
 
@@ -59,6 +61,11 @@ class Incoming:
         self._pipe = pipe
         self._gone = False
         pipe.on_interest_end(self._ended)
+
+    @property
+    def is_wanted(self) -> bool:
+        """No more once it is answered, its token was used again, or the endpoint stops."""
+        return not self._gone
 
     def answer(self, message: Message) -> None:
         if not self._gone:
@@ -85,9 +92,13 @@ class Serving:
         self._waiting: Counter[Peer] = Counter()
 
     async def stop(self) -> None:
-        for task in self._running:
+        running = list(self._running)
+        for task in running:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        if running:
+            _, stubborn = await asyncio.wait(running, timeout=PATIENCE)
+            for task in stubborn:
+                log.error("a request handler does not end when it is cancelled: %r", task)
         self._uploads.clear()
         self._bodies.clear()
 
@@ -141,8 +152,11 @@ class Serving:
         incoming.answer(answer)
 
     def _refuse(self, incoming: Incoming, refusal: LwM2MError) -> None:
+        message = incoming.message
+        self._trace(incoming.peer, request_from(message, message.payload), message.token, incoming=True)
+        self._trace(incoming.peer, _refused(refusal), message.token, incoming=False)
         answer = response_to(_refused(refusal), self._tuning)
-        block = block_option(incoming.message.opt.block1)
+        block = block_option(message.opt.block1)
         if block is not None and block.is_valid:
             answer.opt.block1 = block._replace(more=False)
         if refusal.code is Code.REQUEST_ENTITY_TOO_LARGE:
@@ -219,6 +233,8 @@ class Serving:
         self._respond(incoming, request, task.result() if error is None else _refusal_of(error))
 
     def _respond(self, incoming: Incoming, request: Request, response: Response) -> None:
+        if not incoming.is_wanted:
+            return
         message = incoming.message
         answer = response_to(response, self._tuning)
         if request.observe == 0 and response.observing and response.code.is_success:
@@ -233,16 +249,16 @@ class Serving:
     def _served(self, incoming: Incoming) -> Served:
         message = incoming.message
         subscription = Subscription(incoming.peer, message.token)
-        return Served(subscription, message.remote, self._shelve(body_key(message), subscription, message.opt.block2))
+        return Served(subscription, message.remote, self._finish(body_key(message), subscription, message.opt.block2))
 
-    def _shelve(
+    def _finish(
         self, key: Hashable, subscription: Subscription, wanted: tuple[int, bool, int] | None
     ) -> Callable[[Response, Message], Message]:
-        def shelve(response: Response, answer: Message) -> Message:
+        def finish(response: Response, answer: Message) -> Message:
             self._trace(subscription.peer, response, subscription.token, incoming=False)
             return self._in_blocks(key, block_option(wanted), response, answer)
 
-        return shelve
+        return finish
 
     def _trace(self, peer: Peer, message: Request | Response, token: bytes, *, incoming: bool) -> None:
         if self._tracer is not None:

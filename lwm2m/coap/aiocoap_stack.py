@@ -97,10 +97,13 @@ class AiocoapEndpoint:
         return await running.asking.observe(peer, running.remote(peer), request, timeout)
 
     async def notify(self, subscription: Subscription, response: Response, *, confirmable: bool = False) -> Delivery:
-        return await self._live().notifying.notify(subscription, response, confirmable)
+        if self._running is None:
+            return Delivery.TIMED_OUT
+        return await self._running.notifying.notify(subscription, response, confirmable)
 
     def forget(self, subscription: Subscription) -> None:
-        self._live().notifying.drop(subscription, Delivery.SUPERSEDED)
+        if self._running is not None:
+            self._running.notifying.drop(subscription, Delivery.SUPERSEDED)
 
     async def events(self) -> AsyncIterator[AssociationLost]:
         """UDP has no associations to lose: this waits for `stop`."""
@@ -136,6 +139,7 @@ class _Running:
         return self.udp.address_of(*peer.address)
 
     async def stop(self) -> None:
+        self.layers.messages.drop_what_waits()
         self.notifying.stop()
         await self.serving.stop()
         await self.layers.shutdown()

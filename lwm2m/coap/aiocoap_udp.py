@@ -144,6 +144,8 @@ class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap i
     def _send(self, datagram: bytes, remote: UdpAddress) -> None:
         try:
             self._transmit(datagram, remote)
+        except BlockingIOError:
+            log.info("no room to send to %s: the datagram is lost", remote)
         except OSError as error:
             # Not at once: whoever sends is not ready for the news that it failed.
             self._loop.call_soon(self._report, error, remote)
