@@ -78,9 +78,10 @@ def is_single_value(content_format: int) -> bool:
 
 def default_format(base: Path, records: Sequence[Record], definitions: Definitions, version: str) -> ContentFormat:
     """What to answer with where no format was asked for; `version` is the peer's LwM2M version. lwm2m.md §2.1."""
-    if is_single(base, definitions) and len(records) == 1 and (value := records[0].value) is not None:
-        opaque_value = wire_type(base, value, definitions) is Type.OPAQUE
-        return ContentFormat.OPAQUE if opaque_value else ContentFormat.TEXT
+    match records:
+        case [Record(path=path, value=value)] if value is not None and path == base and is_single(base, definitions):
+            is_opaque = wire_type(base, value, definitions) is Type.OPAQUE
+            return ContentFormat.OPAQUE if is_opaque else ContentFormat.TEXT
     return ContentFormat.TLV if version == "1.0" else ContentFormat.SENML_CBOR
 
 

@@ -257,6 +257,7 @@ def _entry(kind: _Kind, number: int, value: bytes) -> bytes:
     length_size = 0 if length < 8 else (length.bit_length() + 7) // 8
     if length_size > 3:
         raise NotAcceptable(f"{length} bytes are more than one TLV entry can hold")
-    id_size = 2 if number > 255 else 1
-    first = kind << 6 | (id_size - 1) << 5 | length_size << 3 | (0 if length_size else length)
-    return bytes((first,)) + number.to_bytes(id_size, "big") + length.to_bytes(length_size, "big") + value
+    first = kind << 6 | (number > 255) << 5 | length_size << 3 | (0 if length_size else length)
+    identifier = number.to_bytes(2 if number > 255 else 1, "big")
+    long_length = length.to_bytes(length_size, "big") if length_size else b""
+    return bytes((first,)) + identifier + long_length + value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import TypeAlias
@@ -99,9 +100,10 @@ def _floating(item: object) -> float | None:
     if isinstance(item, bool) or not isinstance(item, (int, float, Decimal)):
         return None
     try:
-        return float(item)
+        number = float(item)
     except OverflowError:
         return None
+    return None if isinstance(item, Decimal) and math.isinf(number) else number
 
 
 def _is_unicode(text: str) -> bool:
