@@ -1,0 +1,91 @@
+"""The last events, numbered, and who follows them. Server-sent events as text; no HTTP here.
+
+An id is "<start>-<number>": a reader that comes back with the last id it saw misses nothing that is still kept, also
+when it knew an earlier start of this server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """`endpoint` is whom the event is about; `data` is one line of JSON."""
+
+    number: int
+    name: str
+    endpoint: str
+    data: str
+
+
+class EventLog:
+    """Keeps `kept` events. A reader that falls further behind is told how many it lost."""
+
+    def __init__(self, start: str, kept: int = 1000) -> None:
+        self._start = start
+        self._events: deque[LoggedEvent] = deque(maxlen=kept)
+        self._next = 1
+        self._news = asyncio.Event()
+        self._closed = False
+
+    def publish(self, name: str, endpoint: str, data: Any) -> None:
+        """`data` is what `json` can write."""
+        line = json.dumps(data, separators=(",", ":"), allow_nan=False)
+        self._events.append(LoggedEvent(self._next, name, endpoint, line))
+        self._next += 1
+        self._wake()
+
+    def close(self) -> None:
+        """End every `follow`, now and from now on."""
+        self._closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def follow(self, endpoint: str | None, last_id: str | None, heartbeat: float) -> AsyncIterator[str]:
+        """Server-sent events as text: those after `last_id` that are still kept, then the coming ones, of one endpoint
+        where one is named; a comment after every `heartbeat` seconds of silence. Ends with `close`."""
+        position = self._position_after(last_id)
+        yield ": connected\n\n"
+        while not self._closed:
+            news = self._news
+            if lost := self._first_kept() - position if position < self._first_kept() else 0:
+                yield f": {lost} events were lost\n\n"
+            for event in [event for event in self._events if event.number >= position]:
+                if endpoint is None or event.endpoint == endpoint:
+                    yield self._text(event)
+                position = event.number + 1
+            position = max(position, self._first_kept())
+            if news is self._news and not await _happens(news, heartbeat):
+                yield ": still here\n\n"
+
+    def _first_kept(self) -> int:
+        return self._events[0].number if self._events else self._next
+
+    def _position_after(self, last_id: str | None) -> int:
+        if last_id is None:
+            return self._next
+        start, _, number = last_id.rpartition("-")
+        if start != self._start or not (number.isascii() and number.isdigit() and len(number) < 19):
+            return self._first_kept()
+        return min(int(number) + 1, self._next)
+
+    def _text(self, event: LoggedEvent) -> str:
+        return f"id: {self._start}-{event.number}\nevent: {event.name}\ndata: {event.data}\n\n"
+
+
+async def _happens(news: asyncio.Event, timeout: float) -> bool:
+    try:
+        async with asyncio.timeout(timeout):
+            await news.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,151 @@
+"""The routes that scripts and test suites of the field expect. leshan-rest-api.md §3.
+
+A device that refuses is no HTTP error: the answer is 200 and says `"success": false`.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from lwm2m.model.content_format import ContentFormat
+from lwm2m.operations import (
+    CancelObservation,
+    Create,
+    Delete,
+    DeviceOperation,
+    Discover,
+    Execute,
+    Observe,
+    Read,
+    Write,
+    WriteAttributes,
+)
+from lwm2m.web.bodies import json_body, text_body, written_records
+from lwm2m.web.nodes import created_records
+from lwm2m.web.parameters import (
+    DEFAULT_TIMEOUT,
+    Format,
+    Target,
+    TheRegistration,
+    TheServer,
+    TheTarget,
+    Timeout,
+    notification_attributes,
+)
+from lwm2m.web.refusals import InvalidPath, InvalidRequest
+from lwm2m.web.shapes import answer_json, object_json, registration_json
+
+clients = APIRouter(prefix="/api/clients", tags=["clients"])
+about = APIRouter(prefix="/api", tags=["server"])
+
+
+@clients.get("")
+async def registrations(server: TheServer) -> JSONResponse:
+    return JSONResponse([registration_json(registration) for registration in server.registrations()])
+
+
+@clients.get("/")
+async def nobody() -> JSONResponse:
+    raise InvalidPath
+
+
+@clients.get("/{ep}")
+async def registration(registration: TheRegistration) -> JSONResponse:
+    return JSONResponse(registration_json(registration))
+
+
+@clients.get("/{ep}/{path:path}/discover")
+async def discover(target: TheTarget, timeout: Timeout) -> JSONResponse:
+    return await _ask(target, Discover(target.path), timeout)
+
+
+@clients.get("/{ep}/{path:path}")
+async def read(target: TheTarget, timeout: Timeout, format: Format) -> JSONResponse:
+    return await _ask(target, Read(target.path, format), timeout)
+
+
+@clients.put("/{ep}/{path:path}/attributes")
+async def write_attributes(request: Request, target: TheTarget) -> JSONResponse:
+    attributes = notification_attributes(request.url.query)
+    return await _ask(target, WriteAttributes(target.path, attributes), DEFAULT_TIMEOUT)
+
+
+@clients.put("/{ep}/{path:path}")
+async def write(
+    request: Request, target: TheTarget, timeout: Timeout, format: Format, replace: str = "true"
+) -> JSONResponse:
+    if len(target.path) < 2:
+        raise InvalidPath
+    records = await written_records(request, target)
+    body = target.server.body(target.endpoint, target.path, records, _or_tlv(format))
+    return await _ask(target, Write(target.path, body, replace.lower() == "true"), timeout)
+
+
+@clients.post("/{ep}/{path:path}/observe")
+async def observe(target: TheTarget, timeout: Timeout, format: Format) -> JSONResponse:
+    answer = await target.server.observe(target.endpoint, target.path, accept=format, timeout=timeout)
+    return JSONResponse(answer_json(answer, Observe, target.path, target.definitions))
+
+
+@clients.post("/{ep}/{path:path}")
+async def create_or_execute(request: Request, target: TheTarget, timeout: Timeout, format: Format) -> JSONResponse:
+    match len(target.path):
+        case 1:
+            return await _create(request, target, timeout, format)
+        case 3:
+            return await _ask(target, Execute(target.path, await text_body(request)), timeout)
+        case 2:
+            raise InvalidRequest("a create goes to an object")
+    raise InvalidPath
+
+
+@clients.delete("/{ep}/{path:path}/observe")
+async def cancel_observation(request: Request, target: TheTarget, timeout: Timeout) -> Response:
+    if "active" not in request.query_params:
+        if target.path in target.server.observations(target.endpoint):
+            await target.server.cancel_observation(target.endpoint, target.path, active=False, timeout=timeout)
+        return Response()
+    answer = await target.server.cancel_observation(target.endpoint, target.path, active=True, timeout=timeout)
+    if answer is None:
+        return Response()
+    return JSONResponse(answer_json(answer, CancelObservation, target.path, target.definitions))
+
+
+@clients.delete("/{ep}/{path:path}")
+async def delete(target: TheTarget, timeout: Timeout) -> JSONResponse:
+    if len(target.path) != 2:
+        raise InvalidRequest("a delete goes to an object instance")
+    return await _ask(target, Delete(target.path), timeout)
+
+
+@about.get("/objectspecs/{ep}")
+async def object_definitions(registration: TheRegistration, server: TheServer) -> JSONResponse:
+    """What the server knows of the objects that this client registered: in the version it registered, or else in the
+    one that its values are read with, which `version` tells."""
+    in_force = server.definitions.choose(registration.versions)
+    known = (in_force.object(number) for number in registration.versions)
+    return JSONResponse([object_json(definition) for definition in known if definition is not None])
+
+
+@about.get("/objectspecs/{rest:path}")
+async def no_definitions() -> JSONResponse:
+    raise InvalidPath
+
+
+async def _create(request: Request, target: Target, timeout: float, format: ContentFormat | None) -> JSONResponse:
+    base, records = created_records(await json_body(request), target.path)
+    content_format = _or_tlv(format)
+    if base != target.path and content_format is not ContentFormat.TLV:
+        raise InvalidRequest("an instance without id can be created in the format TLV only")
+    body = target.server.body(target.endpoint, base, records, content_format)
+    return await _ask(target, Create(target.path, body), timeout)
+
+
+async def _ask(target: Target, operation: DeviceOperation, timeout: float) -> JSONResponse:
+    answer = await target.server.ask(target.endpoint, operation, timeout=timeout)
+    return JSONResponse(answer_json(answer, type(operation), target.path, target.definitions))
+
+
+def _or_tlv(format: ContentFormat | None) -> ContentFormat:
+    return ContentFormat.TLV if format is None else format

@@ -1,0 +1,101 @@
+"""What a request names: the client and path in the URL, and the query parameters. leshan-rest-api.md §1.3."""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass
+from typing import Annotated, cast
+from urllib.parse import unquote
+
+from fastapi import Depends, Request
+
+from lwm2m.model.content_format import ContentFormat
+from lwm2m.model.definition import Definitions
+from lwm2m.model.path import Path
+from lwm2m.server import Registration, Server
+from lwm2m.web.refusals import InvalidAttributes, InvalidPath, InvalidRequest
+
+log = logging.getLogger(__name__)
+
+DEFAULT_TIMEOUT = 5.0
+LONGEST_TIMEOUT = 3600.0
+WHOLE = re.compile(r"\d{1,10}")
+NUMBER = re.compile(r"[+-]?(\d{1,20}(\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,3})?")
+ATTRIBUTES = {"pmin": WHOLE, "pmax": WHOLE, "epmin": WHOLE, "epmax": WHOLE, "gt": NUMBER, "lt": NUMBER, "st": NUMBER}
+
+
+async def _server(request: Request) -> Server:
+    return cast(Server, request.app.state.server)
+
+
+TheServer = Annotated[Server, Depends(_server)]
+
+
+async def _registration(request: Request, ep: str, server: TheServer) -> Registration:
+    request.state.endpoint = unquote(ep)
+    return server.registration(request.state.endpoint)
+
+
+TheRegistration = Annotated[Registration, Depends(_registration)]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an operation goes, and the definitions in the versions which that client registered."""
+
+    server: Server
+    endpoint: str
+    path: Path
+    definitions: Definitions
+
+
+async def _target(path: str, registration: TheRegistration, server: TheServer) -> Target:
+    try:
+        ids = Path.of_segments(unquote(segment) for segment in path.rstrip("/").split("/") if path)
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
+    if not ids:
+        raise InvalidPath
+    return Target(server, registration.endpoint, ids, server.definitions.choose(registration.versions))
+
+
+TheTarget = Annotated[Target, Depends(_target)]
+
+
+async def _timeout(timeout: str = "") -> float:
+    if not WHOLE.fullmatch(timeout):
+        return DEFAULT_TIMEOUT
+    return min(float(timeout), LONGEST_TIMEOUT)
+
+
+Timeout = Annotated[float, Depends(_timeout)]
+
+
+async def _content_format(format: str = "") -> ContentFormat | None:
+    try:
+        return ContentFormat[format.upper()]
+    except KeyError:
+        if format:
+            log.warning("the content format %.40r is unknown and taken as absent", format)
+        return None
+
+
+Format = Annotated[ContentFormat | None, Depends(_content_format)]
+
+
+def notification_attributes(query: str) -> dict[str, str | None]:
+    """The attributes in a raw query: "pmin=1&pmax" sets one and removes one. Raises InvalidAttributes."""
+    attributes: dict[str, str | None] = {}
+    for item in query.split("&") if query else ():
+        name, separator, text = map(unquote, item.partition("="))
+        if name not in ATTRIBUTES:
+            raise InvalidAttributes(f"{name[:40]!r} is no notification attribute")
+        if name in attributes:
+            raise InvalidAttributes(f"{name} appears twice")
+        if separator and not ATTRIBUTES[name].fullmatch(text):
+            raise InvalidAttributes(f"{text[:40]!r} is no value of {name}")
+        attributes[name] = text if separator else None
+    if not attributes:
+        raise InvalidAttributes("none is given")
+    return attributes

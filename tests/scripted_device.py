@@ -1,0 +1,142 @@
+"""A client on a real socket that answers as the test says: a table of values, and refusals by path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+
+from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
+from lwm2m.codec import decode, encode
+from lwm2m.errors import LwM2MError, NotFound
+from lwm2m.link_format import Link, serialize
+from lwm2m.model.content_format import ContentFormat
+from lwm2m.model.library import shipped
+from lwm2m.model.path import Path
+from lwm2m.model.record import Record, Value
+from lwm2m.operations import (
+    CancelObservation,
+    Create,
+    Delete,
+    Deregister,
+    DeviceOperation,
+    Discover,
+    Execute,
+    Observe,
+    Read,
+    Register,
+    RegistrationOperation,
+    Send,
+    Update,
+    Write,
+)
+from lwm2m.operations.device_management import from_coap
+from lwm2m.operations.registration import to_coap
+
+
+class ScriptedDevice:
+    """`values` is what it holds. `refusals` maps a path to the error that every operation on it gets, `raw` a path to
+    a response in full. `operations` is what it was asked, in order."""
+
+    def __init__(self, endpoint: str, server: str, values: dict[str, Value]) -> None:
+        self.endpoint = endpoint
+        self.values = {Path.parse(path): value for path, value in values.items()}
+        self.refusals: dict[Path, LwM2MError] = {}
+        self.raw: dict[Path, Response] = {}
+        self.operations: list[DeviceOperation] = []
+        self.observers: dict[Path, Subscription] = {}
+        self._server = server
+        self._coap = AiocoapEndpoint("::1" if "[" in server else "127.0.0.1", 0)
+        self._location: tuple[str, ...] = ()
+
+    async def __aenter__(self) -> Self:
+        await self._coap.start(self._handle)
+        await self.register()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._coap.stop()
+
+    async def register(self, lifetime: int = 300) -> None:
+        instances = sorted({path[:2] for path in self.values})
+        links = (Link("/", {"rt": '"oma.lwm2m"', "ct": "11542"}), *(Link(f"/{o}/{i}") for o, i in instances))
+        response = await self.tell(Register(self.endpoint, lifetime, links))
+        self._location = response.location
+
+    async def update(self, lifetime: int) -> None:
+        await self.tell(Update(self._location, lifetime=lifetime))
+
+    async def deregister(self) -> None:
+        await self.tell(Deregister(self._location))
+
+    async def send(self, records: Iterable[Record]) -> None:
+        payload = encode(list(records), ContentFormat.SENML_CBOR, Path(), shipped())
+        from lwm2m.operations import Body
+
+        await self.tell(Send(Body(payload, ContentFormat.SENML_CBOR)))
+
+    async def tell(self, operation: RegistrationOperation) -> Response:
+        response = await self._coap.request(await self._coap.peer(self._server), to_coap(operation), 5)
+        assert response.code.is_success, response
+        return response
+
+    async def change(self, path: str, value: Value) -> None:
+        """Set a value and notify whoever observes exactly this path."""
+        changed = Path.parse(path)
+        self.values[changed] = value
+        await self._coap.notify(self.observers[changed], self._read(changed, None), confirmable=True)
+
+    async def end_observation(self, path: str, code: Code) -> None:
+        await self._coap.notify(self.observers[Path.parse(path)], Response(code), confirmable=True)
+
+    def _handle(self, request: Request, peer: Peer) -> Response:
+        operation = from_coap(request, shipped())
+        self.operations.append(operation)
+        if operation.path in self.raw:
+            return self.raw[operation.path]
+        try:
+            if operation.path in self.refusals:
+                raise self.refusals[operation.path]
+            return self._answer(operation, Subscription(peer, request.token))
+        except LwM2MError as error:
+            return Response(error.code, error.diagnostic.encode())
+
+    def _answer(self, operation: DeviceOperation, asker: Subscription) -> Response:
+        match operation:
+            case Read(path=path, accept=accept):
+                return self._read(path, accept)
+            case Observe(path=path, accept=accept):
+                self.observers[path] = asker
+                found = self._read(path, accept)
+                return Response(found.code, found.payload, found.content_format, observing=True)
+            case CancelObservation(path=path, accept=accept):
+                self.observers.pop(path, None)
+                return self._read(path, accept)
+            case Discover(path=path):
+                links = [Link(str(found), {"pmin": "5"}) for found in self._beneath(path)]
+                return Response(Code.CONTENT, serialize(links).encode(), ContentFormat.LINK)
+            case Write(path=path, body=body):
+                written = decode(body.payload, body.content_format or 0, path, shipped())
+                self.values.update({record.path: record.value for record in written if record.value is not None})
+                return Response(Code.CHANGED)
+            case Create(path=path):
+                return Response(Code.CREATED, location=(*path.segments, "7"))
+            case Delete():
+                return Response(Code.DELETED)
+            case Execute():
+                return Response(Code.CHANGED)
+        return Response(Code.CHANGED)
+
+    def _beneath(self, path: Path) -> list[Path]:
+        found = [known for known in sorted(self.values) if path.contains(known)]
+        if not found:
+            raise NotFound("no such thing")
+        return found
+
+    def _read(self, path: Path, accept: int | None) -> Response:
+        records = [Record(found, self.values[found]) for found in self._beneath(path)]
+        content_format = ContentFormat.TLV if accept is None else accept
+        return Response(Code.CONTENT, encode(records, content_format, path, shipped()), content_format)
