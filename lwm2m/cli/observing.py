@@ -1,0 +1,124 @@
+"""`lwm2m observe`: a value, and how it goes on."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from lwm2m.cli.explain import refusal_text
+from lwm2m.cli.failure import Failed
+from lwm2m.cli.operations import accepted, print_values
+from lwm2m.cli.options import URL, AsJson, EndpointName, PathArgument, Timeout, Url, remote
+from lwm2m.cli.remote import Json, Remote, StreamEvent
+from lwm2m.cli.render import described, print_json, records_in
+from lwm2m.cli.values import printable
+from lwm2m.model.definition import Definitions
+from lwm2m.model.path import Path
+
+
+def observe(
+    endpoint: EndpointName,
+    path: PathArgument,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print notifications until Ctrl-C.")] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="End an observation that goes on.")] = False,
+    url: Url = URL,
+    as_json: AsJson = False,
+    timeout: Timeout = 5,
+) -> None:
+    """Observe a path.
+
+    With --follow the first value and then every notification is printed; Ctrl-C cancels the observation at the device.
+    Without it the first value is printed and the observation goes on at the server, whose events (/api/event) carry the
+    notifications, until --cancel.
+    """
+    if follow and cancel:
+        raise typer.BadParameter("--follow and --cancel exclude each other")
+    server = remote(url, timeout)
+    if cancel:
+        _cancel(server, endpoint, path, as_json)
+    elif follow:
+        _follow(server, endpoint, path, as_json)
+    else:
+        _start(server, endpoint, path, as_json)
+
+
+def _start(server: Remote, endpoint: str, path: Path, as_json: bool) -> None:
+    answer = accepted("observe", server.ask("POST", endpoint, path, "/observe"))
+    if as_json:
+        print_json(answer)
+    else:
+        print_values(answer, path, server.definitions(endpoint))
+
+
+def _cancel(server: Remote, endpoint: str, path: Path, as_json: bool) -> None:
+    answer = server.ask("DELETE", endpoint, path, "/observe", query={"active": ""})
+    if as_json:
+        print_json(answer)
+    else:
+        typer.echo(f"the observation of {path} is cancelled.")
+
+
+def _follow(server: Remote, endpoint: str, path: Path, as_json: bool) -> None:
+    definitions = server.definitions(endpoint)
+    with server.events(endpoint) as events, _interrupted_by_sigterm():
+        try:
+            answer = accepted("observe", server.ask("POST", endpoint, path, "/observe"))
+            if as_json:
+                typer.echo(json.dumps(answer))
+            else:
+                _print_node(answer.get("content"), path, definitions)
+            for event in events:
+                _print_event(event, path, definitions, as_json)
+        except KeyboardInterrupt:
+            _cancel_at_device(server, endpoint, path)
+            return
+    raise Failed("the server ended the event stream.")
+
+
+def _cancel_at_device(server: Remote, endpoint: str, path: Path) -> None:
+    server.ask("DELETE", endpoint, path, "/observe", query={"active": ""})
+    typer.echo(f"the observation of {path} is cancelled.", err=True)
+
+
+def _print_event(event: StreamEvent, path: Path, definitions: Definitions, as_json: bool) -> None:
+    if event.name == "NOTIFICATION" and event.data.get("res") == str(path):
+        if as_json:
+            typer.echo(json.dumps(event.data))
+        if event.data["val"] is None:
+            raise Failed(refusal_text("observe", event.data.get("code", "UNKNOWN(000)")))
+        if not as_json:
+            _print_node(event.data["val"], path, definitions)
+    elif event.name == "DEREGISTRATION":
+        typer.echo(
+            f"{printable(event.data['endpoint'])} is gone ({event.data.get('reason', 'deregistered')}).", err=True
+        )
+    elif event.name == "REGISTRATION":
+        typer.echo(f"{printable(event.data['endpoint'])} is registered.", err=True)
+
+
+def _print_node(node: Json | None, path: Path, definitions: Definitions) -> None:
+    moment = datetime.now().strftime("%H:%M:%S")
+    for record in [] if node is None else records_in(node, path):
+        name, value, unit = described(record, definitions)
+        typer.echo("  ".join(part for part in (moment, str(record.path), name, f"{value} {unit}".rstrip()) if part))
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends what is inside as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

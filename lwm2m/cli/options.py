@@ -1,0 +1,49 @@
+"""Arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from lwm2m.cli.remote import Remote
+from lwm2m.model.path import Path
+
+URL = "http://127.0.0.1:8080"
+
+
+def read_path(text: str) -> Path:
+    try:
+        path = Path.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; a path looks like /3/0/9") from None
+    if not path:
+        raise typer.BadParameter("a path names at least an object, as in /3")
+    return path
+
+
+def resource_path(path: Path) -> Path:
+    """For verbs that go to a single resource. Raises BadParameter."""
+    if len(path) < 3:
+        raise typer.BadParameter(
+            f"{path} is no resource; a resource looks like {path.child(0) if path[1:] else path.child(0, 0)}"
+        )
+    return path
+
+
+EndpointName = Annotated[str, typer.Argument(metavar="EP", help="Endpoint name of the client.", show_default=False)]
+PathArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="PATH", parser=read_path, help="LwM2M path: object, instance, resource, as /3/0/9.", show_default=False
+    ),
+]
+Url = Annotated[str, typer.Option("--url", envvar="LWM2M_URL", metavar="URL", help="HTTP address of the server.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Timeout = Annotated[
+    int, typer.Option("--timeout", min=1, max=3600, metavar="S", help="Seconds to wait for the device.")
+]
+
+
+def remote(url: str, timeout: int = 5) -> Remote:
+    return Remote(url, timeout)

@@ -1,0 +1,69 @@
+"""Values and clients as tables for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lwm2m.cli.failure import Failed
+from lwm2m.cli.values import printable, value_text
+from lwm2m.model.definition import Definitions
+from lwm2m.model.path import Path
+from lwm2m.model.record import Record
+from lwm2m.web.nodes import BadNode, records_of
+from lwm2m.web.values import WrongJsonType, type_of
+
+PIPE_WIDTH = 200
+
+
+def print_json(found: Any) -> None:
+    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
+    """Nothing is cut off: long cells fold, and a pipe gets wide lines."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+    console.print(table)
+
+
+def records_in(node: object, path: Path) -> list[Record]:
+    """Raises Failed when the server sent no node."""
+    try:
+        return records_of(node, path)
+    except (BadNode, WrongJsonType) as error:
+        raise Failed(f"the server answered with values that make no sense: {error}") from None
+
+
+def value_rows(records: Iterable[Record], definitions: Definitions) -> list[tuple[str, str, str, str]]:
+    """Path, name, value and unit of each."""
+    return [(str(record.path), *described(record, definitions)) for record in records]
+
+
+def described(record: Record, definitions: Definitions) -> tuple[str, str, str]:
+    """Name, value and unit."""
+    definition = definitions.resource(record.path)
+    if record.value is None:
+        return path_name(record.path, definitions), "(empty)", ""
+    text = value_text(record.value, type_of(record.value, definition.type if definition else None))
+    return path_name(record.path, definitions), text, definition.units if definition else ""
+
+
+def path_name(path: Path, definitions: Definitions) -> str:
+    """The name of the resource, or of the object above it; "" when unknown."""
+    if len(path) >= 3:
+        resource = definitions.resource(path)
+        return resource.name if resource else ""
+    known = definitions.object(path[0])
+    return known.name if known else ""

@@ -1,0 +1,63 @@
+"""`lwm2m server`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path as FilePath
+from typing import Annotated
+
+import typer
+
+from lwm2m.cli.failure import Failed
+from lwm2m.cli.settings import SettingsError, server_settings
+
+
+def server(
+    coap: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where to listen for CoAP over UDP. [default: 127.0.0.1:5683]"),
+    ] = None,
+    http: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where to listen for HTTP. [default: 127.0.0.1:8080]")
+    ] = None,
+    config: Annotated[
+        FilePath | None,
+        typer.Option(metavar="FILE", help="TOML with a table [server]: these options by name. Options go before it."),
+    ] = None,
+    state: Annotated[
+        FilePath | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for what outlives the process; made if missing. This version keeps registrations in memory "
+            "and writes nothing there: clients register again after a restart.",
+        ),
+    ] = None,
+    objects: Annotated[
+        FilePath | None, typer.Option(metavar="DIR", help="Folder of object definitions (DDF XML) of your own.")
+    ] = None,
+    coap_stack: Annotated[str | None, typer.Option(metavar="NAME", help="CoAP implementation: aiocoap.")] = None,
+    trace: Annotated[bool | None, typer.Option("--trace", help="Print every message with its named resources.")] = None,
+    insecure: Annotated[
+        bool | None, typer.Option("--insecure", help="Allow addresses that other machines can reach.")
+    ] = None,
+) -> None:
+    """Run an LwM2M server with its HTTP interface until Ctrl-C.
+
+    Port 0 takes a free one; the addresses in use are printed.
+    """
+    from lwm2m.cli.serving import run  # the verbs need neither CoAP nor a web framework
+
+    options = {
+        "coap": coap,
+        "http": http,
+        "state": state,
+        "objects": objects,
+        "coap_stack": coap_stack,
+        "trace": trace,
+        "insecure": insecure,
+    }
+    try:
+        settings = server_settings(config, options)
+    except SettingsError as error:
+        raise Failed(str(error)) from None
+    asyncio.run(run(settings))

@@ -1,0 +1,105 @@
+"""A server put together: CoAP, HTTP, and a line for everything that happens."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path as FilePath
+
+import typer
+
+from lwm2m.cli.failure import Failed
+from lwm2m.cli.settings import Address, ServerSettings
+from lwm2m.cli.trace import Trace
+from lwm2m.cli.values import printable
+from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.model.definition import Definitions
+from lwm2m.model.library import DefinitionError, with_folder
+from lwm2m.server import Deregistered, Registered, Server, ServerEvent
+from lwm2m.web import app
+from lwm2m.web.serving import serving
+
+
+async def run(settings: ServerSettings) -> None:
+    """Serve until SIGINT or SIGTERM. Raises Failed."""
+    definitions = _definitions(settings.objects)
+    _make_folder(settings.state)
+    tracer = Trace(definitions, typer.echo) if settings.trace else None
+    endpoint = AiocoapEndpoint(*settings.coap, tracer=tracer)
+    server = Server([endpoint], definitions=definitions)
+    async with AsyncExitStack() as stack:
+        with _listening("HTTP", settings.http):
+            http = await stack.enter_async_context(serving(app(server), *settings.http))
+        with _listening("CoAP", settings.coap):
+            await server.start()
+        stack.push_async_callback(server.stop)
+        await stack.enter_async_context(_telling(server))
+        typer.echo(f"CoAP  {endpoint.uri}")
+        typer.echo(f"HTTP  http://{Address(*http)}")
+        await _stopped()
+
+
+def _definitions(folder: FilePath | None) -> Definitions:
+    try:
+        return with_folder(folder)
+    except DefinitionError as error:
+        raise Failed(str(error)) from None
+    except OSError as error:
+        raise Failed(f"the object definitions cannot be read: {error}.") from None
+
+
+def _make_folder(folder: FilePath | None) -> None:
+    if folder is None:
+        return
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failed(f"{folder} cannot be made: {error.strerror}.") from None
+
+
+@contextmanager
+def _listening(name: str, address: Address) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror or error}"
+        raise Failed(f"the {name} address {address} {reason}.") from None
+
+
+@asynccontextmanager
+async def _telling(server: Server) -> AsyncIterator[None]:
+    """Print who comes and goes while inside."""
+    telling = asyncio.create_task(_tell(server.events()), name="telling")
+    try:
+        yield
+    finally:
+        telling.cancel()
+        with suppress(asyncio.CancelledError):
+            await telling
+
+
+async def _tell(events: AsyncIterator[ServerEvent]) -> None:
+    async for event in events:
+        match event:
+            case Registered(registration=registration):
+                objects = " ".join(map(str, registration.objects))
+                name = printable(registration.endpoint)
+                typer.echo(f"+ {name} registered from {registration.peer}, objects {objects}")
+            case Deregistered(registration=registration, reason=reason):
+                typer.echo(f"- {printable(registration.endpoint)} {reason}")
+
+
+async def _stopped() -> None:
+    """Wait for SIGINT or SIGTERM."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        await stopping.wait()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
