@@ -9,7 +9,8 @@ from lwm2m.model.record import Value
 
 
 class Converter(NamedTuple):
-    """Either function raises ValueError or TypeError for a value that it has no counterpart for."""
+    """Either function raises ValueError or TypeError for a value that it has no counterpart for; the text does not show
+    the value, since it is logged."""
 
     to_lwm2m: Callable[[Any], Value]
     to_device: Callable[[Value], Any]
@@ -40,7 +41,7 @@ def choices(table: Mapping[Any, Value]) -> Converter:
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is not a number")
+        raise TypeError(f"a {type(value).__name__} is not a number")
     return value
 
 
@@ -53,7 +54,7 @@ def _chosen(table: Mapping[Hashable, Any], value: Any) -> Any:
     try:
         return table[_key(value)]
     except (KeyError, TypeError):
-        raise ValueError(f"{value!r} is none of the choices") from None
+        raise ValueError("it is none of the choices") from None
 
 
 inverted = choices({False: True, True: False})

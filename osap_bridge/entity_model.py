@@ -64,6 +64,12 @@ class EntityModel:
         """The properties that a device can be asked for."""
         return tuple(point for point in self.points if isinstance(point, Property) and self._access(point.point)[0])
 
+    def point_at(self, path: Path) -> FunctionPoint:
+        """Raises KeyError."""
+        if (point := self._at(path)) is None:
+            raise KeyError(str(path))
+        return point.point
+
     def fixed(self) -> Iterator[Record]:
         """What is there before the device has said anything: operations, constants, units, application types, and a
         neutral value in each mandatory resource that no point of the device fills."""

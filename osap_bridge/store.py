@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path as FilePath
 
 from osap_bridge.osap.directory import DeviceKeys, KeptEvent
@@ -29,7 +29,7 @@ CREATE TABLE device (serial TEXT PRIMARY KEY, code TEXT NOT NULL, source TEXT NO
 CREATE TABLE keys (serial TEXT PRIMARY KEY, dev_id TEXT NOT NULL, master_key BLOB) WITHOUT ROWID;
 CREATE TABLE status (
     serial TEXT PRIMARY KEY, product TEXT NOT NULL, state TEXT NOT NULL, endpoint TEXT NOT NULL,
-    last_seen REAL, last_error TEXT NOT NULL
+    last_seen REAL, last_error TEXT NOT NULL, left_out INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE instance (
     endpoint TEXT, object_id INTEGER, instance_id INTEGER,
@@ -58,7 +58,8 @@ class StoreError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """What a gateway knows of a device. `state` is "online", "offline" or "never seen"; times are Unix seconds."""
+    """What a gateway knows of a device. `state` is "online", "offline" or "never seen"; times are Unix seconds;
+    `left_out` counts the reports and events that had no place in the data model."""
 
     serial: str
     product: str = ""
@@ -66,6 +67,7 @@ class DeviceStatus:
     endpoint: str = ""
     last_seen: float | None = None
     last_error: str = ""
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +166,17 @@ class Store:
         with _transaction(self._database):
             self._database.execute("INSERT OR REPLACE INTO gateway VALUES (1, ?, ?)", (process, now))
             self._database.executemany(
-                "INSERT OR REPLACE INTO status SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?1 IN (SELECT serial FROM device)",
-                [(s.serial, s.product, s.state, s.endpoint, s.last_seen, s.last_error) for s in statuses],
+                "INSERT OR REPLACE INTO status"
+                " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE ?1 IN (SELECT serial FROM device)",
+                [astuple(status) for status in statuses],
             )
 
     def statuses(self) -> list[DeviceStatus]:
         """Every known device, by serial."""
         rows = self._database.execute(
             "SELECT serial, coalesce(product, ''), coalesce(state, 'never seen'), coalesce(endpoint, ''), last_seen,"
-            " coalesce(last_error, '') FROM device LEFT JOIN status USING (serial) ORDER BY serial"
+            " coalesce(last_error, ''), coalesce(left_out, 0)"
+            " FROM device LEFT JOIN status USING (serial) ORDER BY serial"
         )
         return [DeviceStatus(*row) for row in rows]
 
