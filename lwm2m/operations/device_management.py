@@ -194,6 +194,8 @@ def _posting(path: Path, request: Request, definitions: Definitions) -> DeviceOp
     definition = definitions.resource(path)
     if definition and definition.multiple and definition.operations.writable:
         return Write(path, body, replace=False)
+    if definition and not definition.operations.executable:
+        raise MethodNotAllowed("this resource is not executable")
     return Execute(path, _arguments(request))
 
 

@@ -1,0 +1,38 @@
+"""The LwM2M client: a data model, an actuator, and a registration that keeps itself."""
+
+from lwm2m.client.client import Client
+from lwm2m.client.data_model import Actuator, DataModel
+from lwm2m.client.dispatch import Removing
+from lwm2m.client.events import (
+    ClientEvent,
+    Deregistered,
+    Disabled,
+    Notified,
+    ObservationEnded,
+    Registered,
+    Registering,
+    RegistrationFailed,
+    Served,
+    Updated,
+    UpdateFailed,
+)
+from lwm2m.client.registration import State
+
+__all__ = [
+    "Actuator",
+    "Client",
+    "ClientEvent",
+    "DataModel",
+    "Deregistered",
+    "Disabled",
+    "Notified",
+    "ObservationEnded",
+    "Registered",
+    "Registering",
+    "RegistrationFailed",
+    "Removing",
+    "Served",
+    "State",
+    "UpdateFailed",
+    "Updated",
+]

@@ -1,0 +1,322 @@
+"""One server of a client: the shell around its registration and its observations."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from lwm2m.client import events
+from lwm2m.client.alarm import Alarm
+from lwm2m.client.dispatch import DeviceManagement
+from lwm2m.client.observation import End, Notify
+from lwm2m.client.registration import (
+    Accepted,
+    Action,
+    Changed,
+    Due,
+    Event,
+    Failed,
+    Halt,
+    Outcome,
+    Refused,
+    Registration,
+    SendDeregister,
+    SendRegister,
+    SendUpdate,
+    State,
+    Stop,
+    outcome,
+)
+from lwm2m.client.transport import Transport
+from lwm2m.coap.endpoint import Delivery, RequestFailed, TimedOut
+from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
+from lwm2m.errors import LwM2MError
+from lwm2m.link_format import Link
+from lwm2m.model.content_format import ContentFormat
+from lwm2m.model.path import Path
+from lwm2m.operations.device_management import DeviceOperation
+from lwm2m.operations.registration import Binding, Deregister, Register, RegistrationOperation, Update, to_coap
+
+ANSWER_FIRST = 0.1
+"""Seconds between an answer and the disruptive action that it announces: Disable, Reboot, an Update asked for."""
+SETTLE_WITHIN = 2.0
+"""How long a request waits that overtakes the answer to our Register."""
+MAX_UNSETTLED = 16
+GOODBYE_WITHIN = 1.0
+
+NOT_FOR_YOU = Response(Code.NOT_FOUND)
+"""To whoever is not the server that we are registered with. The contract of Endpoint knows no silence; this is short
+and says nothing."""
+
+_SERVING = frozenset({State.REGISTERED, State.UPDATING})
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """How the client presents itself; the functions are asked for each message."""
+
+    endpoint: str
+    version: str
+    lifetime: Callable[[], int]
+    binding: Callable[[], str]
+    links: Callable[[], tuple[Link, ...]]
+
+
+class Account:
+    def __init__(
+        self,
+        server: str,
+        presentation: Presentation,
+        registration: Registration,
+        management: DeviceManagement,
+        transport: Transport,
+        publish: Callable[[events.ClientEvent], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.server = server
+        self.last_failure = ""
+        self._presentation = presentation
+        self._registration = registration
+        self._management = management
+        self._transport = transport
+        self._publish = publish
+        self._clock = clock
+        self._peer: Peer | None = None
+        self._exchange: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._later: set[asyncio.TimerHandle] = set()
+        self._unsettled = 0
+        self._moved = asyncio.Event()
+        self._due = Alarm(registration.deadline, clock, self._registration_due)
+        self._reports = Alarm(management.observations.deadline, clock, self._report)
+
+    @property
+    def state(self) -> State:
+        return self._registration.state
+
+    async def reached(self, *states: State) -> None:
+        """Wait until the registration is in one of these states."""
+        while self.state not in states:
+            await self._moved.wait()
+
+    def feed(self, event: Event) -> None:
+        """Something happened; do what follows from it."""
+        before = self.state
+        actions = self._registration.handle(event, self._clock())
+        self._tell(before, event)
+        for action in actions:
+            self._perform(action)
+        self._due.set()
+        if self.state is not before:
+            self._moved.set()
+            self._moved = asyncio.Event()
+
+    def feed_later(self, event: Event) -> None:
+        """The same, once the answer to the request being served is on its way."""
+
+        def ring() -> None:
+            self._later.discard(handle)
+            self.feed(event)
+
+        handle = asyncio.get_running_loop().call_later(ANSWER_FIRST, ring)
+        self._later.add(handle)
+
+    def changed(self, paths: frozenset[Path], told: Changed) -> None:
+        """The data model changed; `told` is what of it concerns the registration."""
+        self._management.changed(paths, self._clock())
+        if told != Changed():
+            self.feed(told)
+        self._report()
+
+    def vanished(self, paths: Iterable[Path]) -> None:
+        self._management.vanished(paths)
+
+    def defaults_changed(self) -> None:
+        self._management.observations.refresh()
+        self._reports.set()
+
+    async def stop(self, deregister: bool) -> None:
+        """De-register if there is anything to de-register from and the server answers within a second; end all."""
+        for handle in self._later:
+            handle.cancel()
+        if deregister:
+            await self._say_goodbye()
+        self.feed(Halt())
+        self._management.observations.clear()
+        self._reports.off()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _say_goodbye(self) -> None:
+        self.feed(Stop())
+        try:
+            async with asyncio.timeout(1.5 * GOODBYE_WITHIN):
+                await self.reached(State.STOPPED)
+        except TimeoutError:
+            _log.info("%s did not answer our De-register", self.server)
+
+    def handle(self, request: Request, peer: Peer) -> Response | Awaitable[Response]:
+        """The Handler of the endpoint."""
+        if peer != self._peer:
+            return NOT_FOR_YOU
+        if self.state is State.REGISTERING and self._unsettled < MAX_UNSETTLED:
+            return self._handle_when_settled(request, peer)
+        return self._serve(request, peer)
+
+    async def _handle_when_settled(self, request: Request, peer: Peer) -> Response:
+        self._unsettled += 1
+        try:
+            async with asyncio.timeout(SETTLE_WITHIN):
+                while self.state is State.REGISTERING:
+                    await self._moved.wait()
+        except TimeoutError:
+            return NOT_FOR_YOU
+        finally:
+            self._unsettled -= 1
+        answer = self._serve(request, peer)
+        return answer if isinstance(answer, Response) else await answer
+
+    def _serve(self, request: Request, peer: Peer) -> Response | Awaitable[Response]:
+        if self.state not in _SERVING:
+            return NOT_FOR_YOU
+        operation: DeviceOperation | None = None
+        try:
+            operation = self._management.operation(request)
+            answer = self._management.perform(operation, Subscription(peer, request.token), self._clock())
+        except LwM2MError as error:
+            answer = _refusal(error)
+        if not isinstance(answer, Response):
+            return self._finish(request, operation, answer)
+        self._reports.set()
+        self._publish(events.Served(request, operation, answer.code))
+        return answer
+
+    async def _finish(
+        self, request: Request, operation: DeviceOperation | None, answer: Awaitable[Response]
+    ) -> Response:
+        try:
+            response = await answer
+        except LwM2MError as error:
+            response = _refusal(error)
+        except Exception:
+            _log.exception("the actuator failed on %s /%s", request.method.name, "/".join(request.path))
+            response = Response(Code.INTERNAL_SERVER_ERROR)
+        self._publish(events.Served(request, operation, response.code))
+        return response
+
+    def _registration_due(self) -> None:
+        self.feed(Due())
+
+    def _perform(self, action: Action) -> None:
+        if isinstance(action, SendRegister | SendDeregister):
+            for subscription in self._management.observations.clear():
+                self._transport.forget(subscription)
+            self._reports.set()
+        if self._exchange is not None:
+            self._exchange.cancel()
+        self._exchange = self._spawn(self._ask(action))
+
+    async def _ask(self, action: Action) -> None:
+        me = asyncio.current_task()
+        try:
+            response = await self._exchanged(action)
+        except (RequestFailed, OSError) as error:
+            result: Outcome = Failed(_reason(error))
+        else:
+            result = outcome(action, response)
+        if self._exchange is me:
+            self._exchange = None
+            self.feed(result)
+
+    async def _exchanged(self, action: Action) -> Response:
+        coap = await self._transport.ready(self.handle)
+        if isinstance(action, SendRegister) or self._peer is None:
+            self._peer = await coap.peer(self.server)
+        timeout = GOODBYE_WITHIN if isinstance(action, SendDeregister) else None
+        return await coap.request(self._peer, to_coap(self._operation(action)), timeout)
+
+    def _operation(self, action: Action) -> RegistrationOperation:
+        shown = self._presentation
+        match action:
+            case SendRegister():
+                return Register(
+                    shown.endpoint, shown.lifetime(), shown.links(), shown.version, Binding(shown.binding())
+                )
+            case SendUpdate(location, objects, lifetime, binding):
+                return Update(
+                    location,
+                    shown.lifetime() if lifetime else None,
+                    shown.links() if objects else None,
+                    Binding(shown.binding()) if binding else None,
+                )
+            case SendDeregister(location):
+                return Deregister(location)
+
+    def _tell(self, before: State, event: Event) -> None:
+        after = self.state
+        if isinstance(event, Failed | Refused):
+            self.last_failure = event.reason
+        if before is State.REGISTERING and isinstance(event, Accepted):
+            self._publish(events.Registered("/" + "/".join(self._registration.location)))
+        elif before is State.REGISTERING and isinstance(event, Failed | Refused):
+            self._publish(events.RegistrationFailed(event.reason, self._remaining()))
+        elif before is State.UPDATING and isinstance(event, Accepted):
+            self._publish(events.Updated())
+        elif before is State.UPDATING and isinstance(event, Failed | Refused):
+            self._publish(events.UpdateFailed(event.reason))
+        elif before is State.DISABLING and after is State.DISABLED:
+            self._publish(events.Disabled(self._remaining() or 0.0))
+        elif before is State.DEREGISTERING and after is State.STOPPED:
+            self._publish(events.Deregistered(isinstance(event, Accepted)))
+        if after is State.REGISTERING and before is not State.REGISTERING:
+            self._publish(events.Registering(self.server))
+
+    def _remaining(self) -> float | None:
+        deadline = self._registration.deadline()
+        return None if deadline is None else deadline - self._clock()
+
+    def _report(self) -> None:
+        for action in self._management.observations.due(self._clock()):
+            self._spawn(self._notify(action, self._management.notification(action)))
+        self._reports.set()
+
+    async def _notify(self, action: Notify | End, response: Response) -> None:
+        coap = await self._transport.ready(self.handle)
+        if isinstance(action, End):
+            self._publish(events.ObservationEnded(action.path, reset=False))
+            await coap.notify(action.subscription, response, confirmable=True)
+            return
+        self._publish(events.Notified(action.path, action.reason, action.confirmable))
+        delivery = await coap.notify(action.subscription, response, confirmable=action.confirmable)
+        if delivery is Delivery.RESET and self._management.observations.cancel(action.subscription):
+            self._reports.set()
+            self._publish(events.ObservationEnded(action.path, reset=True))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        _log.error("an exchange with %s failed", self.server, exc_info=error)
+        if task is self._exchange:
+            self._exchange = None
+            self.feed(Failed("internal error"))
+
+
+def _refusal(error: LwM2MError) -> Response:
+    return Response(error.code, error.diagnostic.encode(), ContentFormat.TEXT if error.diagnostic else None)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or ("no answer" if isinstance(error, TimedOut) else type(error).__name__)

@@ -1,0 +1,179 @@
+"""What one server may do with this client, request by request. No IO but the actuator's.
+
+The order of checks is that of lwm2m.md §6: known, open, present, allowed, content format, payload, value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from lwm2m.attributes import Attributes, ThresholdMode, effective, written
+from lwm2m.client.data_model import Actuator
+from lwm2m.client.observation import End, Notify, Observations
+from lwm2m.client.reading import Discovery, readable_records, values
+from lwm2m.client.targets import Targets
+from lwm2m.client.writing import plan
+from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
+from lwm2m.codec import default_format, encode
+from lwm2m.errors import LwM2MError, MethodNotAllowed, NotFound
+from lwm2m.link_format import serialize
+from lwm2m.model.content_format import ContentFormat
+from lwm2m.model.path import Path
+from lwm2m.operations.arguments import parse_arguments
+from lwm2m.operations.device_management import (
+    CancelObservation,
+    DeviceOperation,
+    Discover,
+    Execute,
+    Observe,
+    Read,
+    Write,
+    WriteAttributes,
+    from_coap,
+    parse_path,
+)
+
+
+@runtime_checkable
+class Removing(Protocol):
+    """An actuator that can also take away what a Replace leaves out. Without it that stays as the device has it."""
+
+    async def remove(self, paths: Sequence[Path]) -> None: ...
+
+
+class DeviceManagement:
+    """One server account's view of the client: its attributes, its observations.
+
+    `actuator_of` gives the actuator in charge of a path; `defaults` the default periods of the account; `forget`
+    drops an observation from the CoAP stack."""
+
+    def __init__(
+        self,
+        targets: Targets,
+        actuator_of: Callable[[Path], Actuator],
+        defaults: Callable[[], Attributes],
+        forget: Callable[[Subscription], None],
+        *,
+        version: str,
+        versions: Mapping[int, str],
+        max_observations: int,
+        mode: ThresholdMode = ThresholdMode.BOTH,
+    ) -> None:
+        self._targets = targets
+        self._actuator_of = actuator_of
+        self._defaults = defaults
+        self._forget = forget
+        self._version = version
+        self._max_observations = max_observations
+        self._attached: dict[Path, Attributes] = {}
+        self._discovery = Discovery(targets, versions, self._attached, self._inherited)
+        self.observations = Observations(lambda path: values(targets, path), targets.model.has, self._effective, mode)
+
+    def operation(self, request: Request) -> DeviceOperation:
+        """What is asked, its target checked. Raises LwM2MError."""
+        path = parse_path(request.path)
+        if path:
+            self._targets.require(path)
+        return from_coap(request, self._targets.definitions)
+
+    def perform(
+        self, operation: DeviceOperation, subscription: Subscription, now: float
+    ) -> Response | Awaitable[Response]:
+        """The answer; `subscription` is who asks, with the token of the request. Raises LwM2MError."""
+        match operation:
+            case Read(path, accept):
+                return self._read(path, accept)
+            case Discover(path):
+                payload = serialize(self._discovery.links(path)).encode()
+                return Response(Code.CONTENT, payload, ContentFormat.LINK)
+            case Observe(path, accept):
+                return self._observe(path, accept, subscription, now)
+            case CancelObservation(path, accept):
+                return self._cancel(path, accept, subscription)
+            case WriteAttributes(path, attributes):
+                return self._write_attributes(path, attributes)
+            case Write():
+                return self._write(operation)
+            case Execute(path, arguments):
+                return self._execute(path, arguments)
+        raise MethodNotAllowed("this client does not let servers create or delete instances")
+
+    def notification(self, action: Notify | End) -> Response:
+        """The message that an action of the observations asks for."""
+        if isinstance(action, End):
+            return Response(NotFound.code)
+        try:
+            return self._read(action.path, action.content_format)
+        except LwM2MError as error:
+            return Response(error.code)
+
+    def changed(self, paths: Iterable[Path], now: float) -> None:
+        """These paths of the data model changed, appeared or vanished."""
+        readable = [path for path in paths if self._targets.is_readable(path)]
+        self.observations.touch(readable, now)
+
+    def vanished(self, paths: Iterable[Path]) -> None:
+        """What is gone loses its attributes."""
+        for path in paths:
+            self._attached.pop(path, None)
+
+    def _read(self, path: Path, accept: int | None) -> Response:
+        records = readable_records(self._targets, path)
+        definitions = self._targets.definitions
+        chosen = accept if accept is not None else default_format(path, records, definitions, self._version)
+        return Response(Code.CONTENT, encode(records, chosen, path, definitions), chosen)
+
+    def _observe(self, path: Path, accept: int | None, subscription: Subscription, now: float) -> Response:
+        answer = self._read(path, accept)
+        full = len(self.observations) >= self._max_observations
+        if full and subscription not in self.observations and not self.observations.on_path(path):
+            return answer
+        assert answer.content_format is not None
+        for replaced in self.observations.begin(subscription, path, answer.content_format, now):
+            self._forget(replaced)
+        return Response(answer.code, answer.payload, answer.content_format, observing=True)
+
+    def _cancel(self, path: Path, accept: int | None, subscription: Subscription) -> Response:
+        """By token first, then by path: peers differ in which of them they repeat. lwm2m.md §7.1."""
+        ended = [subscription] if subscription in self.observations else self._of_peer(path, subscription.peer)
+        for one in ended:
+            self.observations.cancel(one)
+            self._forget(one)
+        return self._read(path, accept)
+
+    def _of_peer(self, path: Path, peer: Peer) -> list[Subscription]:
+        return [subscription for subscription in self.observations.on_path(path) if subscription.peer == peer]
+
+    def _write_attributes(self, path: Path, changes: Mapping[str, str | None]) -> Response:
+        self._targets.require_multiple(path)
+        self._targets.require_present(path)
+        current = self._attached.get(path, Attributes())
+        attributes = written(current, changes, numeric=len(path) > 2 and self._targets.is_numeric(path))
+        self._attached[path] = attributes
+        if attributes == Attributes():
+            del self._attached[path]
+        self.observations.refresh()
+        return Response(Code.CHANGED)
+
+    async def _write(self, write: Write) -> Response:
+        records, removed = plan(write, self._targets)
+        actuator = self._actuator_of(write.path)
+        await actuator.write(records)
+        if removed and isinstance(actuator, Removing):
+            await actuator.remove(removed)
+        return Response(Code.CHANGED)
+
+    async def _execute(self, path: Path, arguments: str) -> Response:
+        if not self._targets.operations(path).executable:
+            raise MethodNotAllowed(f"{path} is not executable")
+        parse_arguments(arguments)
+        await self._actuator_of(path).execute(path, arguments)
+        return Response(Code.CHANGED)
+
+    def _inherited(self, path: Path) -> Attributes:
+        chain = (self._attached.get(Path(*path[:length]), Attributes()) for length in range(len(path), 0, -1))
+        return effective(chain, Attributes())
+
+    def _effective(self, path: Path) -> Attributes:
+        return self._inherited(path).over(self._defaults())

@@ -1,0 +1,129 @@
+"""What `Client.events()` yields."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from lwm2m.attributes import Reason
+from lwm2m.coap.message import Code, Request
+from lwm2m.model.path import Path
+from lwm2m.operations.device_management import DeviceOperation
+
+QUEUE_LENGTH = 1000
+"""Events that wait for a slow reader; beyond that the oldest are lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registering:
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """`location` is the path that the server gave."""
+
+    location: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationFailed:
+    """`retry_in` in seconds; None: no further try."""
+
+    reason: str
+    retry_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """The server accepted an Update."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateFailed:
+    """The client registers anew."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deregistered:
+    """`answered`: the server said yes."""
+
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Disabled:
+    """By the server, for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the server asked, and our answer's code. `operation` is None where the request was none."""
+
+    request: Request
+    operation: DeviceOperation | None
+    code: Code
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    path: Path
+    reason: Reason
+    confirmable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ObservationEnded:
+    """By us because the target is gone, or by the server with a Reset."""
+
+    path: Path
+    reset: bool
+
+
+ClientEvent: TypeAlias = (
+    Registering
+    | Registered
+    | RegistrationFailed
+    | Updated
+    | UpdateFailed
+    | Deregistered
+    | Disabled
+    | Served
+    | Notified
+    | ObservationEnded
+)
+
+
+class EventStream:
+    """Every reader gets every event from the moment it asked; closing ends the readers."""
+
+    def __init__(self) -> None:
+        self._readers: set[asyncio.Queue[ClientEvent | None]] = set()
+
+    def publish(self, event: ClientEvent | None) -> None:
+        for queue in self._readers:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(event)
+
+    def close(self) -> None:
+        self.publish(None)
+        self._readers.clear()
+
+    def read(self) -> AsyncIterator[ClientEvent]:
+        queue: asyncio.Queue[ClientEvent | None] = asyncio.Queue(QUEUE_LENGTH)
+        self._readers.add(queue)
+        return self._drain(queue)
+
+    async def _drain(self, queue: asyncio.Queue[ClientEvent | None]) -> AsyncIterator[ClientEvent]:
+        try:
+            while (event := await queue.get()) is not None:
+                yield event
+        finally:
+            self._readers.discard(queue)

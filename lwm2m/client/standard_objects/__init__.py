@@ -1,0 +1,1 @@
+"""The objects that the engine itself needs."""
