@@ -31,7 +31,7 @@ class Value(resource.ObservableResource):
     def update_observation_count(self, newcount: int) -> None:
         self.observers = newcount
 
-    async def render_get(self, request: aiocoap.Message) -> aiocoap.Message:
+    async def render_get(self, _request: aiocoap.Message) -> aiocoap.Message:
         return aiocoap.Message(payload=self.text.encode(), content_format=TEXT)
 
     async def render_put(self, request: aiocoap.Message) -> aiocoap.Message:

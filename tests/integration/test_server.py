@@ -65,7 +65,7 @@ async def server(endpoint: Endpoint) -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def client(server: Server, endpoint: Endpoint) -> AsyncIterator[ForeignClient]:
+async def client(server: Server, endpoint: Endpoint) -> AsyncIterator[ForeignClient]:  # noqa: ARG001  # must run
     async with ForeignClient(endpoint.uri) as client:
         yield client
 
@@ -163,7 +163,6 @@ GOOD = ("ep=x", "lt=60", "lwm2m=1.1")
         ((*GOOD, "b=UQ"), LINKS, LINK, Foreign.BAD_REQUEST),
         (("ep=x", "lt=60", "lwm2m=1.0", "Q"), LINKS, LINK, Foreign.BAD_REQUEST),
         (("ep=x", "lt=60", "lwm2m=1.0", "b=UT"), LINKS, LINK, Foreign.BAD_REQUEST),
-        (("ep=" + "x" * 256, "lt=60", "lwm2m=1.1"), LINKS, LINK, Foreign.BAD_REQUEST),
         (("ep=x", "lt=60", "lwm2m=9.9"), LINKS, LINK, Foreign.PRECONDITION_FAILED),
         (GOOD, "", LINK, Foreign.BAD_REQUEST),
         (GOOD, "</1/0", LINK, Foreign.BAD_REQUEST),
