@@ -2,7 +2,7 @@
 
 from lwm2m.client.client import Client
 from lwm2m.client.data_model import Actuator, DataModel
-from lwm2m.client.dispatch import Removing
+from lwm2m.client.dispatch import Guarding, Removing
 from lwm2m.client.events import (
     ClientEvent,
     Deregistered,
@@ -25,6 +25,8 @@ __all__ = [
     "DataModel",
     "Deregistered",
     "Disabled",
+    "Gating",
+    "Guarding",
     "Notified",
     "ObservationEnded",
     "Registered",

@@ -42,6 +42,22 @@ class Removing(Protocol):
     async def remove(self, paths: Sequence[Path]) -> None: ...
 
 
+@runtime_checkable
+class Guarding(Protocol):
+    """An actuator that knows when a read would not tell the truth, as of a device behind it that cannot be reached.
+    It raises LwM2MError to refuse. Notifications go on: they say what was true when the value changed."""
+
+    def check_readable(self, path: Path) -> None: ...
+
+
+@runtime_checkable
+class Gating(Protocol):
+    """An actuator that can refuse a Read or Observe, as for a device that is offline: `check_readable` raises an
+    lwm2m error then. Notifications are not asked about."""
+
+    def check_readable(self, path: Path) -> None: ...
+
+
 class DeviceManagement:
     """One server account's view of the client: its attributes, its observations.
 
@@ -83,11 +99,13 @@ class DeviceManagement:
         """The answer; `subscription` is who asks, with the token of the request. Raises LwM2MError."""
         match operation:
             case Read(path, accept):
+                self._require_readable(path)
                 return self._read(path, accept)
             case Discover(path):
                 payload = serialize(self._discovery.links(path)).encode()
                 return Response(Code.CONTENT, payload, ContentFormat.LINK)
             case Observe(path, accept):
+                self._require_readable(path)
                 return self._observe(path, accept, subscription, now)
             case CancelObservation(path, accept):
                 return self._cancel(path, accept, subscription)
@@ -118,6 +136,16 @@ class DeviceManagement:
         for path in paths:
             self._attached.pop(path, None)
 
+    def _require_readable(self, path: Path) -> None:
+        actuator = self._actuator_of(path)
+        if isinstance(actuator, Guarding):
+            actuator.check_readable(path)
+
+    def _check_readable(self, path: Path) -> None:
+        actuator = self._actuator_of(path)
+        if isinstance(actuator, Gating):
+            actuator.check_readable(path)
+
     def _read(self, path: Path, accept: int | None) -> Response:
         records = readable_records(self._targets, path)
         definitions = self._targets.definitions
@@ -125,6 +153,7 @@ class DeviceManagement:
         return Response(Code.CONTENT, encode(records, chosen, path, definitions), chosen)
 
     def _observe(self, path: Path, accept: int | None, subscription: Subscription, now: float) -> Response:
+        self._check_readable(path)
         answer = self._read(path, accept)
         full = len(self.observations) >= self._max_observations
         if full and subscription not in self.observations and not self.observations.on_path(path):
