@@ -52,10 +52,11 @@ class _Opened:
         self.first: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self.first.add_done_callback(_retrieve)
         self.later: deque[Message] = deque()
+        self.sent = asyncio.Event()
         self.changed = asyncio.Event()
         self.ended = False
         self.on_later: Callable[[Message], None] = self.later.append
-        exchange = Exchange(message, log)
+        exchange = Exchange(message, log, self.sent.set)
         self._close = exchange.on_event(self._on_event)
         layers.tokens.request(exchange)
 
@@ -73,6 +74,7 @@ class _Opened:
         elif event.message is not None:
             self.on_later(event.message)
         self.ended = self.ended or event.is_last
+        self.sent.set()
         self.changed.set()
         return not event.is_last
 
@@ -126,10 +128,14 @@ class Asking:
             self._tracer(Traced(peer, incoming, message, token))
 
     async def exchange(self, message: Message, deadline: float | None) -> _Opened:
-        """Send one message and wait for its first response; the caller closes what it gets. Raises RequestFailed."""
+        """Send one message and wait for its first response; the caller closes what it gets. Without a deadline the wait
+        is bounded from the moment the message is sent: only one is unacknowledged at a time. Raises RequestFailed."""
         opened = _Opened(self._layers, message)
         try:
-            async with asyncio.timeout_at(deadline or self._deadline(self._transmission.max_wait)):
+            async with asyncio.timeout_at(deadline) as limit:
+                await opened.sent.wait()
+                if deadline is None:
+                    limit.reschedule(self._deadline(self._transmission.max_wait))
                 await opened.first
         except TimeoutError:
             opened.close()

@@ -4,6 +4,7 @@
 * A withdrawn message is not retransmitted, and does not hold up the next.
 * A Reset reaches whoever sent the notification, non-confirmable ones included; unwanted notifications get one.
 * An ICMP error ends the requests that wait for an answer; running observations stay.
+* What is kept to recognise a repeated request is small, bounded and never mixed with messages of our own.
 * Tokens cannot be guessed, and whoever asks chooses them.
 
 The overridden names are partly private to aiocoap, hence the upper bound on its version."""
@@ -26,6 +27,7 @@ from aiocoap.tokenmanager import TokenManager
 
 from lwm2m.coap.aiocoap_messages import has_unknown_critical_option, unknown_critical_option
 from lwm2m.coap.aiocoap_udp import UdpAddress, UdpSocket
+from lwm2m.coap.duplicates import Duplicates
 from lwm2m.coap.endpoint import Delivery, Rejected, TimedOut, Unreachable
 
 TOKEN_LENGTH = 8
@@ -56,6 +58,10 @@ class Exchange(Pipe):  # type: ignore[misc]  # aiocoap is not typed
     """A request of ours and what comes back on its token."""
 
     answered = False
+
+    def __init__(self, request: Message, log: Logger, on_sent: Callable[[], None]) -> None:
+        super().__init__(request, log)
+        self.on_sent = on_sent
 
     def add_response(self, response: Message, is_last: bool = False) -> None:
         self.answered = True
@@ -93,6 +99,12 @@ class TokenLayer(TokenManager):  # type: ignore[misc]  # aiocoap is not typed
         for exchange in waiting:
             exchange.add_exception(Unreachable(_sentence(exception)))
 
+    def was_sent(self, message: Message) -> None:
+        """Its turn came: it is on the wire for the first time."""
+        exchange = (self.outgoing_requests or {}).get((message.token, message.remote))
+        if exchange is not None and exchange.request is message:
+            exchange.on_sent()
+
     def give_up(self, message: Message) -> None:
         """Nobody acknowledged this request."""
         exchange = (self.outgoing_requests or {}).get((message.token, message.remote))
@@ -114,6 +126,7 @@ class MessageLayer(MessageManager):  # type: ignore[misc]  # aiocoap is not type
 
     def __init__(self, token_layer: TokenLayer) -> None:
         super().__init__(token_layer)
+        self._received = Duplicates()
         self._deliveries: dict[ExchangeKey, OnDelivery] = {}
         self._sent_once: OrderedDict[ExchangeKey, OnDelivery] = OrderedDict()
 
@@ -172,7 +185,19 @@ class MessageLayer(MessageManager):  # type: ignore[misc]  # aiocoap is not type
         self._deliveries.clear()
         self._sent_once.clear()
         await super().shutdown()
-        self._recent_messages.clear()
+        self._received.clear()
+
+    def _deduplicate_message(self, message: Message) -> bool:
+        seen = self._received.check(_received_key(message), self.loop.time())
+        if seen is None:
+            return False
+        if message.mtype is CON and seen.answer is not None:
+            self.message_interface.send_datagram(seen.answer, message.remote)
+        return True
+
+    def _store_response_for_duplicates(self, message: Message) -> None:
+        if message.mtype is ACK:
+            self._received.answered(_received_key(message), message.encode())
 
     def _process_response(self, response: Message) -> bool:
         wanted = bool(super()._process_response(response))
@@ -184,6 +209,11 @@ class MessageLayer(MessageManager):  # type: ignore[misc]  # aiocoap is not type
         reset = Message(_mtype=RST, _mid=message.mid, code=0)
         reset.remote = message.remote
         self._send_initially(reset)
+
+    def _send_initially(self, message: Message, messageerror_monitor: Callable[[], None] | None = None) -> None:
+        super()._send_initially(message, messageerror_monitor)
+        if message.code.is_request():
+            self.token_manager.was_sent(message)
 
     def _remove_exchange(self, message: Message) -> None:
         super()._remove_exchange(message)
@@ -209,6 +239,10 @@ class MessageLayer(MessageManager):  # type: ignore[misc]  # aiocoap is not type
     def _continue_backlog_if_idle(self, remote: UdpAddress) -> None:
         if self._active_exchanges is not None and remote in self._backlogs:
             self._continue_backlog(remote)
+
+
+def _received_key(message: Message) -> tuple[str, int, int]:
+    return message.remote.host, message.remote.port, message.mid
 
 
 class Layers:

@@ -11,6 +11,7 @@ import logging
 import os
 import socket
 import sys
+from collections import OrderedDict
 from typing import Any, Protocol
 
 from aiocoap import Message, interfaces
@@ -18,13 +19,19 @@ from aiocoap.error import UnparsableMessage
 from aiocoap.message import Direction
 
 from lwm2m.coap.blocks import LARGEST_EXPONENT
+from lwm2m.coap.option_shape import misshapen_option
 
 log = logging.getLogger("lwm2m.coap")
 
 LARGEST_DATAGRAM = 0xFFFF
 DATAGRAMS_A_TURN = 64
+ANCILLARY_SPACE = 1024
+SOURCES_KEPT = 10_000
+"""Peers of which we know which of our addresses they use."""
+CONFIRMABLE = 0x40
 IPV4_IN_IPV6 = "::ffff:"
 # Linux numbers that the socket module does not name.
+IP_PKTINFO = 8
 IP_RECVERR = 11
 IPV6_RECVERR = 25
 MSG_ERRQUEUE = 0x2000
@@ -33,16 +40,21 @@ HAS_ERROR_QUEUE = sys.platform == "linux"
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 
 
+Ancillary = list[tuple[int, int, bytes]]
+
+
 class UdpAddress(interfaces.EndpointAddress):  # type: ignore[misc]  # aiocoap is not typed
-    """Where a datagram came from or goes to. `host` is what people read: plain IPv4 on a dual-stack socket too."""
+    """Where a datagram came from or goes to. `host` is what people read: plain IPv4 on a dual-stack socket too.
+    `source` tells the kernel which of our addresses the peer knows, where the socket listens on all."""
 
     scheme = "coap"
     is_multicast = False
     is_multicast_locally = False
     maximum_block_size_exp = LARGEST_EXPONENT
 
-    def __init__(self, sockaddr: SocketAddress, local: tuple[str, int]) -> None:
+    def __init__(self, sockaddr: SocketAddress, local: tuple[str, int], source: Ancillary) -> None:
         self.sockaddr = sockaddr
+        self.source = source
         self.host = plain_host(sockaddr)
         self.port = sockaddr[1]
         self._local = local
@@ -107,6 +119,8 @@ class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap i
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
         self._local: tuple[str, int] = plain_host(bound.getsockname()), bound.getsockname()[1]
+        self._listens_on_all = self._local[0] in ("0.0.0.0", "::")  # compared, not bound
+        self._sources: OrderedDict[tuple[str, int], Ancillary] = OrderedDict()
         self._loop.add_reader(bound.fileno(), self._read)
 
     @property
@@ -118,7 +132,8 @@ class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap i
         return self._socket.family
 
     def address(self, sockaddr: SocketAddress) -> UdpAddress:
-        return UdpAddress(sockaddr, self._local)
+        source = self._sources.get((plain_host(sockaddr), sockaddr[1]), [])
+        return UdpAddress(sockaddr, self._local, source)
 
     def address_of(self, host: str, port: int) -> UdpAddress:
         """The address behind what people read."""
@@ -138,10 +153,11 @@ class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap i
         return
 
     def send(self, message: Message) -> None:
-        if self._socket.fileno() >= 0:
-            self._send(message.encode(), message.remote)
+        self.send_datagram(message.encode(), message.remote)
 
-    def _send(self, datagram: bytes, remote: UdpAddress) -> None:
+    def send_datagram(self, datagram: bytes, remote: UdpAddress) -> None:
+        if self._socket.fileno() < 0:
+            return
         try:
             self._transmit(datagram, remote)
         except BlockingIOError:
@@ -152,11 +168,11 @@ class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap i
 
     def _transmit(self, datagram: bytes, remote: UdpAddress) -> None:
         try:
-            self._socket.sendto(datagram, remote.sockaddr)
+            self._socket.sendmsg([datagram], remote.source, 0, remote.sockaddr)
         except ConnectionRefusedError:
             # An ICMP error to an earlier datagram, for any peer; it waits in the error queue, this send did not happen.
             self._read_errors()
-            self._socket.sendto(datagram, remote.sockaddr)
+            self._socket.sendmsg([datagram], remote.source, 0, remote.sockaddr)
 
     def _report(self, error: OSError, remote: UdpAddress) -> None:
         if self._socket.fileno() >= 0:
@@ -168,19 +184,29 @@ class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap i
             if self._socket.fileno() < 0:
                 return
             try:
-                datagram, sockaddr = self._socket.recvfrom(LARGEST_DATAGRAM)
+                datagram, ancillary, _, sockaddr = self._socket.recvmsg(LARGEST_DATAGRAM, ANCILLARY_SPACE)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
                 self._read_errors()
                 continue
+            if self._listens_on_all:
+                self._remember_source(sockaddr, ancillary)
             self._receive(datagram, self.address(sockaddr))
+
+    def _remember_source(self, sockaddr: SocketAddress, ancillary: Ancillary) -> None:
+        """The peer knows us by the address that it sent to; whatever we send it leaves from there."""
+        key = plain_host(sockaddr), sockaddr[1]
+        self._sources[key] = _answering(ancillary)
+        self._sources.move_to_end(key)
+        if len(self._sources) > SOURCES_KEPT:
+            self._sources.popitem(last=False)
 
     def _read_errors(self) -> None:
         """Take the ICMP errors that the kernel kept for us; each names the peer that it is about."""
         for _ in range(DATAGRAMS_A_TURN if HAS_ERROR_QUEUE else 0):
             try:
-                _, ancillary, _, sockaddr = self._socket.recvmsg(0, 1024, MSG_ERRQUEUE)
+                _, ancillary, _, sockaddr = self._socket.recvmsg(0, ANCILLARY_SPACE, MSG_ERRQUEUE)
             except OSError:
                 return
             number = _error_number(ancillary)
@@ -188,6 +214,11 @@ class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap i
                 self._loop.call_soon(self._report, OSError(number, os.strerror(number)), self.address(sockaddr))
 
     def _receive(self, datagram: bytes, remote: UdpAddress) -> None:
+        misshapen = misshapen_option(datagram)
+        if misshapen is not None:
+            log.info("%s sent option %d with a length that it cannot have", remote, misshapen)
+            self._refuse_option(datagram, remote)
+            return
         try:
             message = _decode(datagram, remote)
         except UnicodeDecodeError:
@@ -201,15 +232,18 @@ class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap i
         self._receiver.dispatch_message(message)
 
     def _refuse_option(self, datagram: bytes, remote: UdpAddress) -> None:
-        """The text options are critical: 4.02 to a confirmable request (RFC 7252 §5.4.3)."""
+        """4.02 to a confirmable request, a Reset to another confirmable message. RFC 7252 §5.4.1, §5.4.3"""
         token_length = datagram[0] & 0x0F
-        if datagram[0] & 0x30 or not 0 < datagram[1] < 0x20:
+        if len(datagram) < 4 + token_length or not 0 < datagram[1] < 0x20 or token_length > 8:
+            self._reset(datagram, remote)
             return
-        self._send(bytes((0x60 | token_length, 0x82)) + datagram[2 : 4 + token_length], remote)
+        if datagram[0] & 0xF0 != CONFIRMABLE:
+            return
+        self.send_datagram(bytes((0x60 | token_length, 0x82)) + datagram[2 : 4 + token_length], remote)
 
     def _reset(self, datagram: bytes, remote: UdpAddress) -> None:
-        if len(datagram) >= 4 and datagram[0] & 0xF0 == 0x40:
-            self._send(b"\x70\x00" + datagram[2:4], remote)
+        if len(datagram) >= 4 and datagram[0] & 0xF0 == CONFIRMABLE:
+            self.send_datagram(b"\x70\x00" + datagram[2:4], remote)
 
 
 def _decode(datagram: bytes, remote: UdpAddress) -> Message:
@@ -224,7 +258,18 @@ def _decode(datagram: bytes, remote: UdpAddress) -> Message:
     return message
 
 
-def _error_number(ancillary: list[tuple[int, int, bytes]]) -> int:
+def _answering(ancillary: Ancillary) -> Ancillary:
+    """From where a datagram went to, where the answer leaves from; which way it leaves is left to the routes."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.IPPROTO_IP, IP_PKTINFO) and len(data) == 12:
+            return [(level, kind, bytes(4) + data[4:8] + bytes(4))]
+        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO) and len(data) == 20:
+            interface = data[16:] if data[:2] == b"\xfe\x80" else bytes(4)
+            return [(level, kind, data[:16] + interface)]
+    return []
+
+
+def _error_number(ancillary: Ancillary) -> int:
     for level, kind, data in ancillary:
         if (level, kind) in ((socket.IPPROTO_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)) and len(data) >= 4:
             return int.from_bytes(data[:4], sys.byteorder)
@@ -253,7 +298,10 @@ def _configure(bound: socket.socket, family: int) -> None:
     bound.setblocking(False)
     if family == socket.AF_INET6:
         bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
     if HAS_ERROR_QUEUE:
+        if family == socket.AF_INET:
+            bound.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
         bound.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
