@@ -25,7 +25,6 @@ __all__ = [
     "DataModel",
     "Deregistered",
     "Disabled",
-    "Gating",
     "Guarding",
     "Notified",
     "ObservationEnded",

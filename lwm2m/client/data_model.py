@@ -22,7 +22,9 @@ class Actuator(Protocol):
     The client stores nothing by itself: when `write` returns, the actuator has put into the data model, by
     `Client.update`, what is now true of the device. All records of one call belong to one operation and stand or fall
     together; each has passed the checks of its definition. A resource that its object defines reaches the actuator
-    even while the data model does not list it: raise NotFound where the device does not have it."""
+    even while the data model does not list it: raise NotFound where the device does not have it.
+
+    What an actuator may offer beyond this is found by its methods: see `Removing` and `Guarding`."""
 
     async def write(self, records: Sequence[Record]) -> None: ...
 

@@ -50,14 +50,6 @@ class Guarding(Protocol):
     def check_readable(self, path: Path) -> None: ...
 
 
-@runtime_checkable
-class Gating(Protocol):
-    """An actuator that can refuse a Read or Observe, as for a device that is offline: `check_readable` raises an
-    lwm2m error then. Notifications are not asked about."""
-
-    def check_readable(self, path: Path) -> None: ...
-
-
 class DeviceManagement:
     """One server account's view of the client: its attributes, its observations.
 
@@ -141,11 +133,6 @@ class DeviceManagement:
         if isinstance(actuator, Guarding):
             actuator.check_readable(path)
 
-    def _check_readable(self, path: Path) -> None:
-        actuator = self._actuator_of(path)
-        if isinstance(actuator, Gating):
-            actuator.check_readable(path)
-
     def _read(self, path: Path, accept: int | None) -> Response:
         records = readable_records(self._targets, path)
         definitions = self._targets.definitions
@@ -153,7 +140,6 @@ class DeviceManagement:
         return Response(Code.CONTENT, encode(records, chosen, path, definitions), chosen)
 
     def _observe(self, path: Path, accept: int | None, subscription: Subscription, now: float) -> Response:
-        self._check_readable(path)
         answer = self._read(path, accept)
         full = len(self.observations) >= self._max_observations
         if full and subscription not in self.observations and not self.observations.on_path(path):

@@ -1,0 +1,157 @@
+"""The model file of a simulated client: TOML, one `[[resource]]` for each resource or resource instance.
+
+    [[resource]]
+    path = "/3303/0/5700"
+    value = 21.5
+
+A value is written as its type asks: a number, true or false, a text; opaque bytes as hexadecimal digits in quotes, an
+object link as "3:0", a time as a TOML date-time or as seconds. Without a value the resource exists and holds none, as
+an executable one does. What else a `[[resource]]` may say is reserved: unknown keys are refused by line.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from lwm2m.cli.values import parse_value
+from lwm2m.model.checking import check
+from lwm2m.model.definition import Definitions, Operations, ResourceDefinition, Type
+from lwm2m.model.path import Path
+from lwm2m.model.record import Record, Value
+
+KEYS = ("path", "value")
+_TABLE = re.compile(r"""\s*\[\[\s*["']?resource["']?\s*\]\]""")
+_SPELT = frozenset({Type.OPAQUE, Type.OBJLNK, Type.TIME})
+_SECURITY = frozenset({0, 21})
+
+
+class ModelError(ValueError):
+    """The text names the line and says what is wrong there."""
+
+
+def read_model(text: str, definitions: Definitions) -> list[Record]:
+    """The records of a model file, in its order. Raises ModelError."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ModelError(f"not TOML: {error}") from None
+    for key in document:
+        if key != "resource":
+            raise ModelError(
+                f"line {_line_of(text.splitlines(), key)}: there is no key {key!r} here, only [[resource]]"
+            )
+    tables = document.get("resource", [])
+    if not (isinstance(tables, list) and all(isinstance(table, dict) for table in tables)):
+        raise ModelError(f"line {_line_of(text.splitlines(), 'resource')}: resources are tables, [[resource]]")
+    return list(_records(tables, list(_sections(text)), definitions))
+
+
+def _records(
+    tables: Iterable[Mapping[str, Any]], sections: list[_Section], definitions: Definitions
+) -> Iterator[Record]:
+    seen: set[Path] = set()
+    for number, table in enumerate(tables):
+        section = sections[number] if number < len(sections) else _Section(1, [])
+        try:
+            record = _record(table, definitions)
+            if record.path in seen:
+                raise _Wrong("path", f"{record.path} is there twice")
+        except _Wrong as wrong:
+            raise ModelError(f"line {section.line_of(wrong.key)}: {wrong}") from None
+        seen.add(record.path)
+        yield record
+
+
+class _Wrong(Exception):
+    def __init__(self, key: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.key = key
+
+
+class _Section:
+    """The lines from one [[resource]] to the next; `first` is the number of its header."""
+
+    def __init__(self, first: int, lines: list[str]) -> None:
+        self._first = first
+        self._lines = lines
+
+    def line_of(self, key: str) -> int:
+        return self._first - 1 + _line_of(self._lines, key)
+
+
+def _sections(text: str) -> Iterator[_Section]:
+    lines = text.splitlines()
+    heads = [number for number, line in enumerate(lines) if _TABLE.match(line)]
+    for head, following in zip(heads, [*heads[1:], len(lines)], strict=True):
+        yield _Section(head + 1, lines[head:following])
+
+
+def _line_of(lines: list[str], key: str) -> int:
+    spelt = re.compile(rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[=.\]]""")
+    return next((number for number, line in enumerate(lines, 1) if spelt.match(line)), 1)
+
+
+def _record(table: Mapping[str, Any], definitions: Definitions) -> Record:
+    for key in table:
+        if key not in KEYS:
+            raise _Wrong(key, f"this version knows no {key!r} in a [[resource]], only {' and '.join(KEYS)}")
+    path = _path(table.get("path"))
+    definition = definitions.resource(path)
+    if definition is None and definitions.object(path[0]) is not None:
+        raise _Wrong("path", f"object {path[0]} has no resource {path[2]}")
+    if "value" not in table:
+        return _valueless(path, definition)
+    if definition is not None:
+        _check_shape(path, definition)
+    return Record(path, _value(table["value"], definition))
+
+
+def _path(text: object) -> Path:
+    if not isinstance(text, str):
+        raise _Wrong("path", 'a [[resource]] needs a path such as "/3303/0/5700"')
+    try:
+        path = Path.parse(text)
+    except ValueError as error:
+        raise _Wrong("path", str(error)) from None
+    if len(path) < 3:
+        raise _Wrong("path", f"{path} is no resource: a path here looks like /3303/0/5700")
+    if path[0] in _SECURITY:
+        raise _Wrong("path", f"object {path[0]} is made from the options of the command")
+    return path
+
+
+def _check_shape(path: Path, definition: ResourceDefinition) -> None:
+    if definition.operations is Operations.E:
+        raise _Wrong("value", f"{definition.name} can only be executed and takes no value")
+    if definition.multiple and len(path) == 3:
+        raise _Wrong("path", f"{definition.name} is a multiple resource: name an instance, as {path.child(0)}")
+    if not definition.multiple and len(path) == 4:
+        raise _Wrong("path", f"{definition.name} is a single resource: {path.parent}")
+
+
+def _valueless(path: Path, definition: ResourceDefinition | None) -> Record:
+    without = definition is not None and (
+        definition.operations is Operations.E or definition.operations is Operations.W or definition.multiple
+    )
+    if not without or len(path) == 4:
+        raise _Wrong("path", f"{path} needs a value")
+    return Record(path, None)
+
+
+def _value(value: Any, definition: ResourceDefinition | None) -> Value:
+    if isinstance(value, datetime) and (definition is None or definition.type is Type.TIME):
+        value = int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
+    if not isinstance(value, str | int | float | bool):
+        raise _Wrong("value", "a value is a number, true or false, a text or a time")
+    if definition is None:
+        return value
+    try:
+        if isinstance(value, str) and definition.type in _SPELT:
+            return parse_value(value, definition)
+        return check(definition, value)
+    except ValueError as error:
+        raise _Wrong("value", str(error)) from None
