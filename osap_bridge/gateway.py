@@ -51,8 +51,12 @@ class Settings:
     serve_stale: bool = False
 
 
+DEFAULTS = Settings()
+
+
 class Gateway:
-    """`endpoint` is the gateway's own client, registered in either topology."""
+    """`endpoint` is the gateway's own client, registered in either topology. `removed` is told of serials that are no
+    longer in the store; `troubles` are what the protocol would tell people about devices, by serial."""
 
     def __init__(
         self,
@@ -65,7 +69,9 @@ class Gateway:
         *,
         endpoint: str,
         facts: DeviceFacts,
-        settings: Settings | None = None,
+        settings: Settings = DEFAULTS,
+        removed: Callable[[str], None] = lambda _: None,
+        troubles: Callable[[], Mapping[str, str]] = dict,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._protocol = protocol
@@ -75,7 +81,9 @@ class Gateway:
         self._clients = Clients(make_client)
         self._endpoint = endpoint
         self._facts = facts
-        self._settings = settings or Settings()
+        self._settings = settings
+        self._removed = removed
+        self._troubles = troubles
         self._wall = wall
         self._present: dict[str, Presence] = {}
         self._at: dict[str, dict[str, Presence]] = {}
@@ -304,24 +312,28 @@ class Gateway:
 
     async def _keep_house(self) -> None:
         """Tell people how things are, and follow the devices that commands add and remove."""
-        version = self._store.changed_elsewhere()
+        version, known = self._store.changed_elsewhere(), self._store.serials()
         while True:
             await asyncio.sleep(_HOUSEKEEPING)
+            for serial, trouble in self._troubles().items():
+                if trouble and serial in known:
+                    self._status.failed(serial, trouble)
             self._status.flush(self._wall())
             if (now := self._store.changed_elsewhere()) != version:
-                version = now
-                self._follow_removals()
+                version, before, known = now, known, self._store.serials()
+                for serial in sorted(before - known):
+                    self._follow_removal(serial)
 
-    def _follow_removals(self) -> None:
-        known = self._store.serials()
-        for serial in [serial for serial in self._present if serial not in known]:
-            log.info("%s was removed", serial)
+    def _follow_removal(self, serial: str) -> None:
+        log.info("%s was removed", serial)
+        if (presence := self._present.get(serial)) is not None:
             self._end_asking(serial)
             if (handle := self._leaving.pop(serial, None)) is not None:
                 handle.cancel()
-            self._settlement.forget(self._present[serial])
+            self._settlement.forget(presence)
             self._leave(serial)
-            self._status.forget(serial)
+        self._status.forget(serial)
+        self._removed(serial)
 
 
 class EndpointActuator:

@@ -31,7 +31,8 @@ class StatusBoard:
         self._change(serial, last_seen=now)
 
     def failed(self, serial: str, error: str) -> None:
-        self._change(serial, last_error=error)
+        if self._of(serial).last_error != error:
+            self._change(serial, last_error=error)
 
     def left_out(self, serial: str) -> None:
         self._change(serial, left_out=self._of(serial).left_out + 1)

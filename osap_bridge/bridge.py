@@ -1,0 +1,120 @@
+"""The gateway put together: LBS, DAS, storage service, LwM2M clients and state, in one process."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+from pathlib import Path as FilePath
+from types import TracebackType
+from typing import Self
+
+from lwm2m.client import Client
+from lwm2m.model.definition import Definitions
+from lwm2m.model.library import shipped
+from lwm2m.model.record import Record
+from osap_bridge.clients import Actuator, HostedClient
+from osap_bridge.config import Config, profile_of
+from osap_bridge.gateway import Gateway, Settings
+from osap_bridge.installed import Installed
+from osap_bridge.osap.protocol import OsapProtocol
+from osap_bridge.protocol import DeviceFacts
+from osap_bridge.store import Store
+
+GATHER = 1.0
+"""Seconds for which changes of an object list are collected before the server is told."""
+
+DISTRIBUTION = "lwm2m-toolkit"
+
+
+class StateInUse(Exception):
+    """Another gateway runs on this state. The text is a sentence for people."""
+
+
+class StateLock:
+    """Held by a running gateway; ends with the process, however that ends."""
+
+    def __init__(self, folder: FilePath) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = os.open(folder / "osap-bridge.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            raise StateInUse(f"another osap-bridge runs on the state in {folder}") from None
+
+    def release(self) -> None:
+        os.close(self._file)
+
+
+class Bridge:
+    """Runs while inside `async with`. Entering raises StoreError, StateInUse, and OSError where an address is taken."""
+
+    def __init__(self, config: Config, installed: Installed, definitions: Definitions | None = None) -> None:
+        self._config = config
+        self._definitions = definitions or shipped()
+        self._installed = installed
+        self._exits = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as exits:
+            lock = StateLock(self._config.folder)
+            exits.callback(lock.release)
+            self.store = Store(self._config.folder)
+            exits.callback(self.store.close)
+            if self._config.source:
+                devices = [(device.serial, device.code) for device in self._config.devices]
+                self.store.configure_devices(devices, self._config.source)
+            self.protocol = self._protocol()
+            self.gateway = self._gateway()
+            exits.push_async_callback(self.gateway.stop)
+            await self.gateway.start()
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._exits.aclose()
+
+    def _protocol(self) -> OsapProtocol:
+        config = self._config
+        return OsapProtocol(
+            self.store,
+            self.store,
+            profile_of(self._installed),
+            lbs=config.lbs,
+            das=config.das,
+            storage_port=config.storage_port,
+            advertise=config.advertise,
+        )
+
+    def _gateway(self) -> Gateway:
+        config = self._config
+        return Gateway(
+            self.protocol,
+            config.topology_value(),
+            self._installed.products,
+            self.store,
+            self._definitions,
+            self._client,
+            endpoint=config.endpoint,
+            facts=DeviceFacts("osap-bridge", DISTRIBUTION, "OSAP bridge", version(DISTRIBUTION)),
+            settings=Settings(config.grace, serve_stale=config.serve_stale),
+            removed=self.protocol.remove,
+            troubles=lambda: {status.serial: status.last_error for status in self.protocol.statuses()},
+        )
+
+    def _client(self, endpoint: str, records: Sequence[Record], actuator: Actuator) -> HostedClient:
+        config = self._config
+        return Client(
+            endpoint,
+            config.server,
+            records,
+            actuator,
+            lifetime=config.lifetime,
+            definitions=self._definitions,
+            gather=GATHER,
+        )
