@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
@@ -16,6 +17,7 @@ from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
 from lwm2m.operations import (
+    Body,
     CancelObservation,
     Create,
     Delete,
@@ -37,13 +39,14 @@ from lwm2m.operations.registration import to_coap
 
 class ScriptedDevice:
     """`values` is what it holds. `refusals` maps a path to the error that every operation on it gets, `raw` a path to
-    a response in full. `operations` is what it was asked, in order."""
+    a response in full; paths in `silent` get no answer. `operations` is what it was asked, in order."""
 
     def __init__(self, endpoint: str, server: str, values: dict[str, Value]) -> None:
         self.endpoint = endpoint
         self.values = {Path.parse(path): value for path, value in values.items()}
         self.refusals: dict[Path, LwM2MError] = {}
         self.raw: dict[Path, Response] = {}
+        self.silent: set[Path] = set()
         self.operations: list[DeviceOperation] = []
         self.observers: dict[Path, Subscription] = {}
         self._server = server
@@ -60,9 +63,9 @@ class ScriptedDevice:
     ) -> None:
         await self._coap.stop()
 
-    async def register(self, lifetime: int = 300) -> None:
+    async def register(self, lifetime: int = 300, formats: str = "11542") -> None:
         instances = sorted({path[:2] for path in self.values})
-        links = (Link("/", {"rt": '"oma.lwm2m"', "ct": "11542"}), *(Link(f"/{o}/{i}") for o, i in instances))
+        links = (Link("/", {"rt": '"oma.lwm2m"', "ct": formats}), *(Link(f"/{o}/{i}") for o, i in instances))
         response = await self.tell(Register(self.endpoint, lifetime, links))
         self._location = response.location
 
@@ -74,8 +77,6 @@ class ScriptedDevice:
 
     async def send(self, records: Iterable[Record]) -> None:
         payload = encode(list(records), ContentFormat.SENML_CBOR, Path(), shipped())
-        from lwm2m.operations import Body
-
         await self.tell(Send(Body(payload, ContentFormat.SENML_CBOR)))
 
     async def tell(self, operation: RegistrationOperation) -> Response:
@@ -92,9 +93,11 @@ class ScriptedDevice:
     async def end_observation(self, path: str, code: Code) -> None:
         await self._coap.notify(self.observers[Path.parse(path)], Response(code), confirmable=True)
 
-    def _handle(self, request: Request, peer: Peer) -> Response:
+    async def _handle(self, request: Request, peer: Peer) -> Response:
         operation = from_coap(request, shipped())
         self.operations.append(operation)
+        if operation.path in self.silent:
+            await asyncio.Event().wait()
         if operation.path in self.raw:
             return self.raw[operation.path]
         try:

@@ -132,6 +132,10 @@ class Server:
         await self._store.close()
         self._broadcast.end()
 
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        return self._endpoints
+
     def events(self) -> EventStream:
         """What happens from now on. A subscriber too slow gets `Overflow` and no more."""
         return self._broadcast.subscribe()

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lwm2m.server import Server
 from lwm2m.web import refusals
+from lwm2m.web.coap_log import CoapLog
 from lwm2m.web.event_log import EventLog
 from lwm2m.web.events import feed
 from lwm2m.web.leshan import about, clients
@@ -21,12 +22,14 @@ from lwm2m.web.leshan import about, clients
 HEARTBEAT = 10.0
 
 
-def app(server: Server) -> FastAPI:
+def app(server: Server, coap_log: CoapLog | None = None) -> FastAPI:
     """The interface of `server`, which the caller starts and stops. Event streams run while the application's lifespan
-    does; `app.state.event_log.close()` ends them."""
+    does; `app.state.event_log.close()` ends them. `coap_log` traces the server's endpoints for COAPLOG events."""
     application = FastAPI(title="LwM2M server", lifespan=_lifespan, redirect_slashes=False)
     application.state.server = server
     application.state.event_log = EventLog(start=format(int(time.time()), "x"))
+    if coap_log is not None:
+        coap_log.attach(server, application.state.event_log)
     application.add_middleware(RawApiPaths)
     refusals.install(application)
     application.include_router(clients)

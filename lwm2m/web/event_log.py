@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
-from collections.abc import AsyncIterator
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,7 @@ class EventLog:
         self._next = 1
         self._news = asyncio.Event()
         self._closed = False
+        self._followed: Counter[str] = Counter()
 
     def publish(self, name: str, endpoint: str, data: Any) -> None:
         """`data` is what `json` can write."""
@@ -50,10 +52,31 @@ class EventLog:
         self._news.set()
         self._news = asyncio.Event()
 
+    @property
+    def followed_endpoints(self) -> tuple[str, ...]:
+        """The endpoints that somebody follows by name."""
+        return tuple(self._followed)
+
     async def follow(self, endpoint: str | None, last_id: str | None, heartbeat: float) -> AsyncIterator[str]:
         """Server-sent events as text: those after `last_id` that are still kept, then the coming ones, of one endpoint
         where one is named; a comment after every `heartbeat` seconds of silence. Ends with `close`."""
-        position = self._position_after(last_id)
+        with self._following(endpoint):
+            async for text in self._follow(endpoint, self._position_after(last_id), heartbeat):
+                yield text
+
+    @contextmanager
+    def _following(self, endpoint: str | None) -> Iterator[None]:
+        if endpoint is None:
+            yield
+            return
+        self._followed[endpoint] += 1
+        try:
+            yield
+        finally:
+            self._followed[endpoint] -= 1
+            self._followed += Counter()
+
+    async def _follow(self, endpoint: str | None, position: int, heartbeat: float) -> AsyncIterator[str]:
         yield ": connected\n\n"
         while not self._closed:
             news = self._news

@@ -34,7 +34,7 @@ from lwm2m.web.parameters import (
     notification_attributes,
 )
 from lwm2m.web.refusals import InvalidPath, InvalidRequest
-from lwm2m.web.shapes import answer_json, object_json, registration_json
+from lwm2m.web.shapes import answer_json, endpoint_json, object_json, registration_json
 
 clients = APIRouter(prefix="/api/clients", tags=["clients"])
 about = APIRouter(prefix="/api", tags=["server"])
@@ -78,13 +78,13 @@ async def write(
     if len(target.path) < 2:
         raise InvalidPath
     records = await written_records(request, target)
-    body = target.server.body(target.endpoint, target.path, records, _or_tlv(format))
+    body = target.server.body(target.registration.endpoint, target.path, records, _or_default(target, format))
     return await _ask(target, Write(target.path, body, replace.lower() == "true"), timeout)
 
 
 @clients.post("/{ep}/{path:path}/observe")
 async def observe(target: TheTarget, timeout: Timeout, format: Format) -> JSONResponse:
-    answer = await target.server.observe(target.endpoint, target.path, accept=format, timeout=timeout)
+    answer = await target.server.observe(target.registration.endpoint, target.path, accept=format, timeout=timeout)
     return JSONResponse(answer_json(answer, Observe, target.path, target.definitions))
 
 
@@ -103,10 +103,14 @@ async def create_or_execute(request: Request, target: TheTarget, timeout: Timeou
 @clients.delete("/{ep}/{path:path}/observe")
 async def cancel_observation(request: Request, target: TheTarget, timeout: Timeout) -> Response:
     if "active" not in request.query_params:
-        if target.path in target.server.observations(target.endpoint):
-            await target.server.cancel_observation(target.endpoint, target.path, active=False, timeout=timeout)
+        if target.path in target.server.observations(target.registration.endpoint):
+            await target.server.cancel_observation(
+                target.registration.endpoint, target.path, active=False, timeout=timeout
+            )
         return Response()
-    answer = await target.server.cancel_observation(target.endpoint, target.path, active=True, timeout=timeout)
+    answer = await target.server.cancel_observation(
+        target.registration.endpoint, target.path, active=True, timeout=timeout
+    )
     if answer is None:
         return Response()
     return JSONResponse(answer_json(answer, CancelObservation, target.path, target.definitions))
@@ -117,6 +121,12 @@ async def delete(target: TheTarget, timeout: Timeout) -> JSONResponse:
     if len(target.path) != 2:
         raise InvalidRequest("a delete goes to an object instance")
     return await _ask(target, Delete(target.path), timeout)
+
+
+@about.get("/server/endpoint")
+async def addresses(server: TheServer) -> JSONResponse:
+    """Where the server listens for CoAP."""
+    return JSONResponse([endpoint_json(endpoint.uri) for endpoint in server.endpoints])
 
 
 @about.get("/objectspecs/{ep}")
@@ -135,17 +145,20 @@ async def no_definitions() -> JSONResponse:
 
 async def _create(request: Request, target: Target, timeout: float, format: ContentFormat | None) -> JSONResponse:
     base, records = created_records(await json_body(request), target.path)
-    content_format = _or_tlv(format)
+    content_format = ContentFormat.TLV if format is None else format
     if base != target.path and content_format is not ContentFormat.TLV:
         raise InvalidRequest("an instance without id can be created in the format TLV only")
-    body = target.server.body(target.endpoint, base, records, content_format)
+    body = target.server.body(target.registration.endpoint, base, records, content_format)
     return await _ask(target, Create(target.path, body), timeout)
 
 
 async def _ask(target: Target, operation: DeviceOperation, timeout: float) -> JSONResponse:
-    answer = await target.server.ask(target.endpoint, operation, timeout=timeout)
+    answer = await target.server.ask(target.registration.endpoint, operation, timeout=timeout)
     return JSONResponse(answer_json(answer, type(operation), target.path, target.definitions))
 
 
-def _or_tlv(format: ContentFormat | None) -> ContentFormat:
-    return ContentFormat.TLV if format is None else format
+def _or_default(target: Target, format: ContentFormat | None) -> ContentFormat | None:
+    """TLV where none is named, unless the client listed formats and TLV is not one: then the server chooses."""
+    if format is None and ContentFormat.TLV in (target.registration.formats or (ContentFormat.TLV,)):
+        return ContentFormat.TLV
+    return format

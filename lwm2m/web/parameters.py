@@ -45,7 +45,7 @@ class Target:
     """Where an operation goes, and the definitions in the versions which that client registered."""
 
     server: Server
-    endpoint: str
+    registration: Registration
     path: Path
     definitions: Definitions
 
@@ -57,7 +57,7 @@ async def _target(path: str, registration: TheRegistration, server: TheServer) -
         raise InvalidRequest(str(error)) from None
     if not ids:
         raise InvalidPath
-    return Target(server, registration.endpoint, ids, server.definitions.choose(registration.versions))
+    return Target(server, registration, ids, server.definitions.choose(registration.versions))
 
 
 TheTarget = Annotated[Target, Depends(_target)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from lwm2m.coap.message import Code
 from lwm2m.link_format import Link
@@ -121,6 +122,17 @@ def root_path(registration: Registration) -> str:
 
 def milliseconds(unix: float) -> int:
     return round(unix * 1000)
+
+
+SCHEMES = {"coap": "CoAP over UDP", "coap+tcp": "CoAP over TCP", "coaps": "CoAP over DTLS"}
+
+
+def endpoint_json(uri: str) -> Json:
+    parts = urlsplit(uri)
+    return {
+        "uri": {"full": uri, "scheme": parts.scheme, "host": parts.hostname, "port": parts.port},
+        "description": SCHEMES.get(parts.scheme, parts.scheme),
+    }
 
 
 def object_json(definition: ObjectDefinition) -> Json:

@@ -17,15 +17,16 @@ from lwm2m.coap.message import Code, Response
 from lwm2m.errors import MethodNotAllowed
 from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.path import Path
-from lwm2m.model.record import NO_LINK, ObjectLink, Record
+from lwm2m.model.record import NO_LINK, ObjectLink, Record, Value
 from lwm2m.operations import Create, Delete, Execute, Observe, Read, Write, WriteAttributes
 from lwm2m.server import Server
 from lwm2m.web import app
+from lwm2m.web.coap_log import CoapLog
 from lwm2m.web.serving import serving
 from tests.scripted_device import ScriptedDevice
 
 ENDPOINT = 'urn:dev/os "ä"'
-VALUES = {
+VALUES: dict[str, Value] = {
     "/1/0/0": 101,
     "/1/0/1": 300,
     "/3/0/0": "Acme",
@@ -57,10 +58,11 @@ class Site(NamedTuple):
 
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
-    coap = AiocoapEndpoint("127.0.0.1", 0)
+    coap_log = CoapLog()
+    coap = AiocoapEndpoint("127.0.0.1", 0, tracer=coap_log)
     server = Server([coap])
     async with (
-        serving(app(server), "127.0.0.1", 0) as (host, port),
+        serving(app(server, coap_log), "127.0.0.1", 0) as (host, port),
         server,
         ScriptedDevice(ENDPOINT, coap.uri, VALUES) as device,
         httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=10) as http,
@@ -173,12 +175,26 @@ async def test_an_answer_that_does_not_decode_is_an_invalid_response(site: Site)
 
 
 async def test_a_silent_device_is_a_gateway_timeout(site: Site) -> None:
-    await site.device.__aexit__(None, None, None)
+    site.device.silent.add(Path(3, 0, 9))
     async with asyncio.timeout(5):
         response = await site.http.get(site.at("/3/0/9?timeout=1"))
-    assert (response.status_code, response.text) in [(504, "Request timeout")] or response.text.startswith(
-        "Request cancelled: "
-    )
+    assert (response.status_code, response.text) == (504, "Request timeout")
+
+
+async def test_a_device_whose_socket_is_gone_is_a_cancelled_request(site: Site) -> None:
+    await site.device.__aexit__(None, None, None)
+    async with asyncio.timeout(5):
+        response = await site.http.get(site.at("/3/0/9"))
+    assert response.status_code == 500
+    assert response.text.startswith("Request cancelled: ")
+
+
+async def test_a_client_that_lists_formats_without_tlv_is_written_in_one_it_listed(site: Site) -> None:
+    await site.device.register(formats="112")
+    node = {"id": 0, "resources": [{"id": 1, "type": "INTEGER", "value": 60}]}
+    assert (await site.http.put(site.at("/1/0"), json=node)).json()["success"]
+    (operation,) = (operation for operation in site.device.operations if isinstance(operation, Write))
+    assert operation.body.content_format == ContentFormat.SENML_CBOR
 
 
 @pytest.mark.parametrize(
@@ -304,6 +320,12 @@ async def test_object_definitions_of_the_registered_objects(site: Site) -> None:
     assert resources[7]["instancetype"] == "multiple"
 
 
+async def test_the_server_tells_where_it_listens(site: Site) -> None:
+    (listed,) = (await site.http.get("/api/server/endpoint")).json()
+    host, port = site.server.endpoints[0].address
+    assert listed["uri"] == {"full": f"coap://{host}:{port}", "scheme": "coap", "host": host, "port": port}
+
+
 @asynccontextmanager
 async def events(site: Site, query: str = "", last_id: str | None = None) -> AsyncIterator[AsyncIterator[list[str]]]:
     """Events as [id, name, data]."""
@@ -337,6 +359,8 @@ async def test_an_observation_from_its_first_value_to_its_active_end(site: Site)
         assert first["content"]["value"] == "21.5"
         await site.device.change("/3303/0/5700", 22.0)
         name, data = await following(stream)
+        while name == "COAPLOG":
+            name, data = await following(stream)
         assert name == "NOTIFICATION"
         assert data == {
             "ep": ENDPOINT,
@@ -402,6 +426,8 @@ async def test_send_gives_the_newest_value_and_the_history(site: Site) -> None:
 async def test_a_stream_of_one_client_says_nothing_of_another(site: Site) -> None:
     async with events(site, "?ep=other") as stream, ScriptedDevice("other", site.device._server, VALUES):
         name, data = await following(stream)
+        while name == "COAPLOG":
+            name, data = await following(stream)
         assert (name, data["endpoint"]) == ("REGISTRATION", "other")
         await site.device.update(600)
         async with events(site, last_id="") as all_events:
@@ -409,6 +435,18 @@ async def test_a_stream_of_one_client_says_nothing_of_another(site: Site) -> Non
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await anext(stream)
+
+
+async def test_who_follows_a_client_sees_its_coap_messages(site: Site) -> None:
+    async with events(site, f"?ep={quote(ENDPOINT, safe='')}") as stream:
+        await site.get("/3/0/0?format=TEXT")
+        name, asked = await following(stream)
+        assert name == "COAPLOG"
+        assert (asked["ep"], asked["incoming"], asked["code"]) == (ENDPOINT, False, "GET")
+        assert asked["options"] == "Uri-Path: 3, 0, 0 - Accept: 0"
+        _, answered = await following(stream)
+        assert (answered["incoming"], answered["code"], answered["payload"]) == (True, "2.05", "Acme")
+        assert answered["token"] == asked["token"]
 
 
 async def test_a_reader_that_comes_back_gets_what_it_missed(site: Site) -> None:
