@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from lwm2m.cli.client import client
+from lwm2m.cli.decode import decode
 from lwm2m.cli.devices import devices, show
 from lwm2m.cli.failure import FailingGroup
 from lwm2m.cli.observing import observe
@@ -11,19 +13,11 @@ from lwm2m.cli.operations import attributes, discover, execute, read, write
 from lwm2m.cli.server import server
 
 EXAMPLES = """
-Try it, in two terminals:
+Try it, in three terminals:
 
-  lwm2m server
-
-  lwm2m client --server coap://127.0.0.1:5683 --endpoint lamp
-
-and in a third:
-
-  lwm2m devices
-
-  lwm2m read lamp /3/0
-
-  lwm2m observe lamp /3303/0/5700 --follow
+- `lwm2m server`
+- `lwm2m client --server coap://127.0.0.1:5683 --endpoint lamp`
+- `lwm2m devices`, `lwm2m read lamp /3/0`, `lwm2m observe lamp /3303/0/5700 --follow`
 
 The verbs find the server by --url or LWM2M_URL. Exit code 0: done; 1: refused or failed; 2: wrong usage.
 """
@@ -34,10 +28,12 @@ app = typer.Typer(
     help="LwM2M 1.1 server, client, and verbs to talk to devices.",
     epilog=EXAMPLES,
     no_args_is_help=True,
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 app.command(epilog="lwm2m server --coap [::1]:5683 --trace")(server)
+app.command(epilog="lwm2m client --server coap://127.0.0.1:5683 --endpoint lamp")(client)
 app.command()(devices)
 app.command(epilog="lwm2m show urn:dev:lamp")(show)
 app.command(epilog="lwm2m read lamp /3/0/9")(read)
@@ -46,6 +42,7 @@ app.command("exec", epilog="lwm2m exec lamp /3/0/4", context_settings={"ignore_u
 app.command(epilog="lwm2m discover lamp /3")(discover)
 app.command(epilog="lwm2m observe lamp /3303/0/5700 --follow")(observe)
 app.command(epilog="lwm2m attributes lamp /3303/0/5700 pmin=1 pmax=60 st=0.5")(attributes)
+app.command(epilog="lwm2m decode TLV c40d5182428f --path /3/0")(decode)
 
 
 def main() -> None:

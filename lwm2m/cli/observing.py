@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from lwm2m.cli.explain import refusal_text
-from lwm2m.cli.failure import Failed
+from lwm2m.cli.failure import Failed, WrongUsage
 from lwm2m.cli.operations import accepted, print_values
 from lwm2m.cli.options import URL, AsJson, EndpointName, PathArgument, Timeout, Url, remote
 from lwm2m.cli.remote import Json, Remote, StreamEvent
@@ -39,7 +39,7 @@ def observe(
     notifications, until --cancel.
     """
     if follow and cancel:
-        raise typer.BadParameter("--follow and --cancel exclude each other")
+        raise WrongUsage("--follow and --cancel exclude each other.")
     server = remote(url, timeout)
     if cancel:
         _cancel(server, endpoint, path, as_json)
@@ -50,10 +50,8 @@ def observe(
 
 
 def _start(server: Remote, endpoint: str, path: Path, as_json: bool) -> None:
-    answer = accepted("observe", server.ask("POST", endpoint, path, "/observe"))
-    if as_json:
-        print_json(answer)
-    else:
+    answer = accepted("observe", server.ask("POST", endpoint, path, "/observe"), as_json)
+    if not as_json:
         print_values(answer, path, server.definitions(endpoint))
 
 
@@ -69,10 +67,11 @@ def _follow(server: Remote, endpoint: str, path: Path, as_json: bool) -> None:
     definitions = server.definitions(endpoint)
     with server.events(endpoint) as events, _interrupted_by_sigterm():
         try:
-            answer = accepted("observe", server.ask("POST", endpoint, path, "/observe"))
+            answer = server.ask("POST", endpoint, path, "/observe")
             if as_json:
                 typer.echo(json.dumps(answer))
-            else:
+            accepted("observe", answer, as_json=False)
+            if not as_json:
                 _print_node(answer.get("content"), path, definitions)
             for event in events:
                 _print_event(event, path, definitions, as_json)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from lwm2m.cli.explain import refusal_text
-from lwm2m.cli.failure import Failed
+from lwm2m.cli.failure import Failed, WrongUsage
 from lwm2m.cli.options import URL, AsJson, EndpointName, PathArgument, Timeout, Url, remote, resource_path
 from lwm2m.cli.remote import Json
 from lwm2m.cli.render import path_name, print_json, print_table, records_in, value_rows
@@ -22,9 +22,8 @@ def read(
 ) -> None:
     """Read an object, an instance, a resource or a resource instance."""
     server = remote(url, timeout)
-    answer = accepted("read", server.ask("GET", endpoint, path))
+    answer = accepted("read", server.ask("GET", endpoint, path), as_json)
     if as_json:
-        print_json(answer)
         return
     print_values(answer, path, server.definitions(endpoint))
 
@@ -44,8 +43,9 @@ def write(
     """
     server = remote(url, timeout)
     node = value_node(resource_path(path), value, server.definitions(endpoint))
-    answer = accepted("write", server.ask("PUT", endpoint, path, node=node))
-    _done(answer, as_json, f"{path} is written.")
+    accepted("write", server.ask("PUT", endpoint, path, node=node), as_json)
+    if not as_json:
+        typer.echo(f"{path} is written.")
 
 
 def execute(
@@ -58,9 +58,10 @@ def execute(
 ) -> None:
     """Execute a resource."""
     if len(path) != 3:
-        raise typer.BadParameter(f"{path} is no resource; one that can be executed looks like /3/0/4")
-    answer = accepted("execute", remote(url, timeout).ask("POST", endpoint, path, text=arguments))
-    _done(answer, as_json, f"{path} is executed.")
+        raise WrongUsage(f"{path} is no resource; one that can be executed looks like /3/0/4.")
+    accepted("execute", remote(url, timeout).ask("POST", endpoint, path, text=arguments), as_json)
+    if not as_json:
+        typer.echo(f"{path} is executed.")
 
 
 def discover(
@@ -68,9 +69,8 @@ def discover(
 ) -> None:
     """List what the device has beneath a path, with the attributes it keeps."""
     server = remote(url, timeout)
-    answer = accepted("discover", server.ask("GET", endpoint, path, "/discover"))
+    answer = accepted("discover", server.ask("GET", endpoint, path, "/discover"), as_json)
     if as_json:
-        print_json(answer)
         return
     definitions = server.definitions(endpoint)
     rows = [_link_row(link, definitions) for link in answer.get("objectLinks", [])]
@@ -86,32 +86,36 @@ def attributes(
 ) -> None:
     """Set notification attributes: pmin, pmax, epmin, epmax (seconds), gt, lt, st (numbers)."""
     named = {name: text if separator else None for name, separator, text in (item.partition("=") for item in settings)}
-    answer = accepted("write attributes", remote(url).write_attributes(endpoint, path, named))
-    _done(answer, as_json, f"the attributes of {path} are set.")
+    accepted("write attributes", remote(url).write_attributes(endpoint, path, named), as_json)
+    if not as_json:
+        typer.echo(f"the attributes of {path} are set.")
 
 
-def accepted(verb: str, answer: Json) -> Json:
-    """The answer of a device that did what it was asked. Raises Failed with its code and our explanation."""
+def accepted(verb: str, answer: Json, as_json: bool) -> Json:
+    """The answer of a device that did what it was asked; printed as it is, refusal or not, for `as_json`. Raises Failed
+    with the code and our explanation."""
+    if as_json:
+        print_json(answer)
     if answer.get("success"):
         return answer
     raise Failed(refusal_text(verb, str(answer.get("status")), printable(str(answer.get("errormessage", "")))))
 
 
 def value_node(path: Path, text: str, definitions: Definitions) -> Json:
-    """The JSON node that writes a value typed by a person. Raises BadParameter with a sentence."""
+    """The JSON node that writes a value typed by a person. Raises WrongUsage."""
     definition = definitions.resource(path)
     if definition is None:
-        raise typer.BadParameter(f"there is no definition of {path}, so its type is not known.")
+        raise WrongUsage(f"there is no definition of {path}, so its type is not known.")
     if len(path) == 3 and definition.multiple:
-        raise typer.BadParameter(f"{definition.name} is a multiple resource: name an instance, as {path.child(0)}.")
+        raise WrongUsage(f"{definition.name} is a multiple resource: name an instance, as {path.child(0)}.")
     if len(path) == 4 and not definition.multiple:
-        raise typer.BadParameter(f"{definition.name} is a single resource: its path is {path.parent}.")
+        raise WrongUsage(f"{definition.name} is a single resource: its path is {path.parent}.")
     if definition.type is Type.NONE:
-        raise typer.BadParameter(f"{definition.name} has no value; `lwm2m exec` executes it.")
+        raise WrongUsage(f"{definition.name} has no value; `lwm2m exec` executes it.")
     try:
         value = to_json(parse_value(text, definition), definition.type)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise WrongUsage(str(error)) from None
     kind = "singleResource" if len(path) == 3 else "resourceInstance"
     return {"kind": kind, "id": path[-1], "type": TYPE_NAMES[definition.type], "value": value}
 
@@ -123,13 +127,6 @@ def print_values(answer: Json, path: Path, definitions: Definitions) -> None:
         typer.echo(f"{path} exists and holds nothing.")
         return
     print_table(("Path", "Name", "Value", "Unit"), value_rows(records, definitions))
-
-
-def _done(answer: Json, as_json: bool, sentence: str) -> None:
-    if as_json:
-        print_json(answer)
-    else:
-        typer.echo(sentence)
 
 
 def _link_row(link: Json, definitions: Definitions) -> tuple[str, str, str]:

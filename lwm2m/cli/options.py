@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from lwm2m.cli.failure import WrongUsage
 from lwm2m.cli.remote import Remote
 from lwm2m.model.path import Path
 
@@ -23,11 +24,9 @@ def read_path(text: str) -> Path:
 
 
 def resource_path(path: Path) -> Path:
-    """For verbs that go to a single resource. Raises BadParameter."""
+    """For verbs that go to a single resource. Raises WrongUsage."""
     if len(path) < 3:
-        raise typer.BadParameter(
-            f"{path} is no resource; a resource looks like {path.child(0) if path[1:] else path.child(0, 0)}"
-        )
+        raise WrongUsage(f"{path} is no resource; a resource looks like {path.child(*(0, 0)[len(path) - 1 :])}.")
     return path
 
 

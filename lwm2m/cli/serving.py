@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path as FilePath
 
 import typer
 
 from lwm2m.cli.failure import Failed
 from lwm2m.cli.settings import Address, ServerSettings
+from lwm2m.cli.stopping import stopped
 from lwm2m.cli.trace import Trace
 from lwm2m.cli.values import printable
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.coap.endpoint import Traced, Tracer
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import DefinitionError, with_folder
 from lwm2m.server import Deregistered, Registered, Server, ServerEvent
 from lwm2m.web import app
+from lwm2m.web.coap_log import CoapLog
 from lwm2m.web.serving import serving
 
 
@@ -27,19 +30,25 @@ async def run(settings: ServerSettings) -> None:
     """Serve until SIGINT or SIGTERM. Raises Failed."""
     definitions = _definitions(settings.objects)
     _make_folder(settings.state)
-    tracer = Trace(definitions, typer.echo) if settings.trace else None
-    endpoint = AiocoapEndpoint(*settings.coap, tracer=tracer)
+    coap_log = CoapLog()
+    tracers: list[Tracer] = [Trace(definitions, typer.echo), coap_log] if settings.trace else [coap_log]
+    endpoint = AiocoapEndpoint(*settings.coap, tracer=partial(_trace, tracers))
     server = Server([endpoint], definitions=definitions)
     async with AsyncExitStack() as stack:
         with _listening("HTTP", settings.http):
-            http = await stack.enter_async_context(serving(app(server), *settings.http))
+            http = await stack.enter_async_context(serving(app(server, coap_log), *settings.http))
         with _listening("CoAP", settings.coap):
             await server.start()
         stack.push_async_callback(server.stop)
         await stack.enter_async_context(_telling(server))
         typer.echo(f"CoAP  {endpoint.uri}")
         typer.echo(f"HTTP  http://{Address(*http)}")
-        await _stopped()
+        await stopped()
+
+
+def _trace(tracers: Sequence[Tracer], traced: Traced) -> None:
+    for tracer in tracers:
+        tracer(traced)
 
 
 def _definitions(folder: FilePath | None) -> Definitions:
@@ -90,16 +99,3 @@ async def _tell(events: AsyncIterator[ServerEvent]) -> None:
                 typer.echo(f"+ {name} registered from {registration.peer}, objects {objects}")
             case Deregistered(registration=registration, reason=reason):
                 typer.echo(f"- {printable(registration.endpoint)} {reason}")
-
-
-async def _stopped() -> None:
-    """Wait for SIGINT or SIGTERM."""
-    loop = asyncio.get_running_loop()
-    stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    try:
-        await stopping.wait()
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
