@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from osap_bridge.osap.message import MalformedMessage, Reply, from_json, to_json
-from osap_bridge.osap.topic import InvalidTopic, split_resource
+from osap_bridge.osap.topic import InvalidTopic, check_element, split_resource
 
 MAX_CHILDREN = 64
 
@@ -191,13 +191,23 @@ def _children(items: Any, serial_key: str, model_key: str) -> tuple[Child, ...]:
         raise MalformedMessage(f"the children are not a list of up to {MAX_CHILDREN}")
     children = {}
     for item in items:
-        serial = item.get(serial_key) if isinstance(item, dict) else None
-        if not isinstance(serial, str) or not serial:
-            raise MalformedMessage("a child without a serial")
+        serial = read_child_serial(item, serial_key)
         texts = (item.get(name, "") for name in (model_key, "version"))
         model, version = (text if isinstance(text, str) else "" for text in texts)
         children[serial] = Child(serial, bool(item.get("connected", True)), model, version)
     return tuple(children.values())
+
+
+def read_child_serial(item: Any, member: str) -> str:
+    """Raises MalformedMessage, also for a serial that cannot stand in a topic."""
+    serial = item.get(member) if isinstance(item, dict) else None
+    if not isinstance(serial, str):
+        raise MalformedMessage(f"a child without a text {member!r}")
+    try:
+        check_element("child", serial)
+    except InvalidTopic as error:
+        raise MalformedMessage(str(error)) from None
+    return serial
 
 
 def _child_json(child: Child) -> dict[str, Any]:

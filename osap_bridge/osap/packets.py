@@ -155,6 +155,7 @@ Packet: TypeAlias = (
 async def read_packet(reader: asyncio.StreamReader, limit: int = MAX_PACKET) -> Packet:
     """The next packet. Raises MalformedPacket, EOFError where the stream ends, and OSError of the socket."""
     first = (await reader.readexactly(1))[0]
+    _check_first_byte(first)
     length = 0
     for position in range(4):
         digit = (await reader.readexactly(1))[0]
@@ -170,11 +171,8 @@ async def read_packet(reader: asyncio.StreamReader, limit: int = MAX_PACKET) -> 
 
 def parse_packet(first: int, body: bytes) -> Packet:
     """A packet from its first byte and what follows the remaining length. Raises MalformedPacket."""
+    _check_first_byte(first)
     kind, flags = first >> 4, first & 0x0F
-    if kind not in _READERS:
-        raise MalformedPacket(f"packet type {kind} is not part of OSAP")
-    if kind != mqtt.PUBLISH and flags != _RESERVED_FLAGS.get(kind, 0):
-        raise MalformedPacket(f"packet type {kind} with flags {flags}")
     if kind == mqtt.CONNECT:
         _check_protocol(body)
     header = mqtt.MQTTFixedHeader(kind, flags, len(body))
@@ -194,6 +192,15 @@ def parse_packet(first: int, body: bytes) -> Packet:
 def to_bytes(packet: Packet) -> bytes:
     written: bytes = _WRITERS[type(packet)](packet).to_bytes()
     return written
+
+
+def _check_first_byte(first: int) -> None:
+    """All that can be known before a length is believed."""
+    kind, flags = first >> 4, first & 0x0F
+    if kind not in _READERS:
+        raise MalformedPacket(f"packet type {kind} is not part of OSAP")
+    if kind != mqtt.PUBLISH and flags != _RESERVED_FLAGS.get(kind, 0):
+        raise MalformedPacket(f"packet type {kind} with flags {flags}")
 
 
 def _finish(reading: Coroutine[Any, Any, Any]) -> Any:

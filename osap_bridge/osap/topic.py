@@ -73,7 +73,7 @@ class Topic:
 
     def __post_init__(self) -> None:
         for name in ("serial", "child", "resource_id", "resource_type", "module"):
-            _check_element(name, getattr(self, name))
+            check_element(name, getattr(self, name))
         if "-" in self.resource_id:
             raise InvalidTopic(f"resource id {self.resource_id!r} holds a hyphen")
         if self.module == MODEL:
@@ -108,7 +108,7 @@ class BatchTopic:
 
     def __post_init__(self) -> None:
         for name in ("serial", "child", "resource_id", "resource_type"):
-            _check_element(name, getattr(self, name))
+            check_element(name, getattr(self, name))
         if "-" in self.resource_id:
             raise InvalidTopic(f"resource id {self.resource_id!r} holds a hyphen")
         if self.method is Method.SERVICE:
@@ -129,7 +129,7 @@ class CommandTopic:
 
     def __post_init__(self) -> None:
         if self.serial:
-            _check_element("serial", self.serial)
+            check_element("serial", self.serial)
         if not (0 <= self.domain < 1 << 32 and 0 <= self.command < 1 << 32):
             raise InvalidTopic("a number of a command topic beyond 32 bits")
 
@@ -177,8 +177,8 @@ def split_resource(text: str) -> tuple[str, str]:
     resource_id, hyphen, resource_type = text.partition("-")
     if not hyphen:
         raise InvalidTopic(f"resource {text!r} is not written id-type")
-    _check_element("resource_id", resource_id)
-    _check_element("resource_type", resource_type)
+    check_element("resource_id", resource_id)
+    check_element("resource_type", resource_type)
     return resource_id, resource_type
 
 
@@ -227,11 +227,12 @@ def _msg_type(text: str) -> MsgType:
 def _check_model(method: str, domain: str, identifier: str) -> None:
     if method not in tuple(Method):
         raise InvalidTopic(f"module model has no method {method!r}")
-    _check_element("domain", domain)
-    _check_element("identifier", identifier)
+    check_element("domain", domain)
+    check_element("identifier", identifier)
 
 
-def _check_element(name: str, text: str) -> None:
+def check_element(name: str, text: str) -> None:
+    """`name` is that of a field of Topic. Raises InvalidTopic."""
     _check_text(name, text)
     if "/" in text:
         raise InvalidTopic(f"{name} {text!r} holds a slash")

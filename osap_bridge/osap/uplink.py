@@ -159,7 +159,7 @@ def _command(topic: CommandTopic, message: Message, context: Context) -> Iterato
         yield ListedChildren(bodies.read_hub_children(message.body))
         yield _answer(topic, _HUB_LISTS[topic.command], message, {"result": 0}, context)
     elif (topic.domain, topic.command) == (HUB_DOMAIN, _HUB_CHILD):
-        child = _member(message, "childserial")
+        child = bodies.read_child_serial(from_json(message.body), "childserial")
         yield _answer(topic, _HUB_CHILD_ANSWER, message, {"childserial": child, "result": 0}, context)
     else:
         yield Noted(f"command {topic} of {len(message.body)} bytes")

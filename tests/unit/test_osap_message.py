@@ -239,6 +239,12 @@ def test_children_are_listed_in_two_ways() -> None:
     hub = b'[{"connected":1,"childdevid":"CWM_001","version":"V5.1.0","type":"CS-C2C","FirmwareIdentificationCode":""}]'
     assert bodies.read_hub_children(hub) == children[:1]
     assert bodies.read_hub_children(b"{}") == ()
-    for broken in (b"[1]", b"[{}]", b'"x"', json.dumps([{"childdevid": str(n)} for n in range(65)]).encode()):
+    for broken in (
+        b"[1]",
+        b"[{}]",
+        b'"x"',
+        b'[{"childdevid":"a/b"}]',
+        json.dumps([{"childdevid": str(n)} for n in range(65)]).encode(),
+    ):
         with pytest.raises(MalformedMessage):
             bodies.read_hub_children(broken)
