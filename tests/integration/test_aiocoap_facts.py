@@ -5,16 +5,20 @@ Each test states what has to happen. What is not cured is a strict xfail whose r
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import itertools
 import logging
-from collections.abc import AsyncIterator
+import random
+import weakref
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass, field
 
 import aiocoap
 import pytest
 
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
-from lwm2m.coap.endpoint import Delivery, Limits, Rejected, TimedOut, Transmission
+from lwm2m.coap.endpoint import Delivery, Limits, Rejected, TimedOut, Transmission, Unreachable
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
 from tests.lockstep import ACK, CON, NON, RST, Datagram, ScriptedPeer
 
@@ -32,12 +36,23 @@ class Device:
     seen: list[Request] = field(default_factory=list)
     subscriptions: list[Subscription] = field(default_factory=list)
     body: bytes = b"1"
+    forever: bool = False
+    running: int = 0
 
-    def __call__(self, request: Request, peer: Peer) -> Response:
+    def __call__(self, request: Request, peer: Peer) -> Response | Awaitable[Response]:
         self.seen.append(request)
+        if self.forever:
+            return self._never()
         if request.observe == 0:
             self.subscriptions.append(Subscription(peer, request.token))
         return Response(Code.CONTENT, self.body, observing=request.observe == 0)
+
+    async def _never(self) -> Response:
+        self.running += 1
+        try:
+            return await asyncio.get_running_loop().create_future()
+        finally:
+            self.running -= 1
 
 
 @pytest.fixture
@@ -51,6 +66,14 @@ async def endpoint(device: Device) -> AsyncIterator[AiocoapEndpoint]:
     await endpoint.start(device)
     yield endpoint
     await endpoint.stop()
+
+
+@pytest.fixture
+async def unhandled() -> list[str]:
+    """What the event loop could only report."""
+    reports: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: reports.append(context["message"]))
+    return reports
 
 
 @pytest.fixture
@@ -512,6 +535,84 @@ async def test_blocks_of_an_answer_that_do_not_fit_together_are_rejected(
     answers(scripted, await scripted.expect(), (BLOCK2, b"\x08"), payload=b"short")
     with pytest.raises(Rejected, match="fit together"):
         await asking
+
+
+# Whatever comes, and whenever it ends
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_damaged_datagrams_do_no_damage(
+    scripted: ScriptedPeer, device: Device, caplog: pytest.LogCaptureFixture, unhandled: list[str], seed: int
+) -> None:
+    chance = random.Random(seed)
+    request = Datagram(
+        CON, PUT, 1, TOKEN, ((OBSERVE, b""), (URI_PATH, b"3"), (ACCEPT, b"-\x16"), (BLOCK1, b"\x08")), bytes(16)
+    ).encode()
+    with contextlib.closing(ScriptedPeer()) as noisy:
+        noisy.other = scripted.other
+        for _ in range(500):
+            damaged = bytearray(request[: chance.choice((len(request), chance.randrange(len(request) + 1)))])
+            for _ in range(chance.randrange(4) if damaged else 0):
+                damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+            noisy.send(bytes(damaged))
+            await asyncio.sleep(0)
+        asks(scripted)
+        assert (await scripted.expect()).code == CONTENT
+    assert device.seen != []
+    assert unhandled == []
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_stopping_in_the_middle_of_everything_leaves_nothing_behind(
+    endpoint: AiocoapEndpoint,
+    scripted: ScriptedPeer,
+    device: Device,
+    caplog: pytest.LogCaptureFixture,
+    unhandled: list[str],
+) -> None:
+    await observes(scripted)
+    peer = await endpoint.peer(scripted.uri)
+    observing = asyncio.create_task(endpoint.observe(peer, Request(Code.GET, ("y",))))
+    request = await scripted.expect()
+    answers(scripted, request, (OBSERVE, b"\x01"))
+    observation = await observing
+    device.forever = True
+    asks(scripted)
+    asks(scripted, kind=NON)
+    while device.running < 2:  # noqa: ASYNC110  # two datagrams are on their way
+        await asyncio.sleep(0)
+    waiting: list[asyncio.Task[object]] = [
+        asyncio.create_task(endpoint.request(peer, Request(Code.GET, (str(n),)))) for n in range(3)
+    ]
+    waiting.append(in_background(endpoint, device.subscriptions[0], "1"))
+    waiting.append(in_background(endpoint, device.subscriptions[0], "2"))
+    waiting.append(asyncio.create_task(anext(aiter(observation), None)))
+    await scripted.expect()
+    await endpoint.stop()
+    ended = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 1)
+    assert [type(each) for each in ended[:3]] == [Unreachable] * 3
+    assert ended[3:] == [Delivery.TIMED_OUT, Delivery.TIMED_OUT, None]
+    assert device.running == 0
+    await asyncio.sleep(0.3)
+    assert unhandled == []
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_stopped_endpoint_is_garbage() -> None:
+    async def run() -> weakref.ref[AiocoapEndpoint]:
+        device, endpoint = Device(), AiocoapEndpoint()
+        await endpoint.start(device)
+        async with ScriptedPeer() as scripted:
+            scripted.other = endpoint.address
+            await observes(scripted)
+            await endpoint.notify(device.subscriptions[0], Response(Code.CONTENT))
+        await endpoint.stop()
+        return weakref.ref(endpoint)
+
+    reference = await run()
+    gc.collect()
+    assert reference() is None
 
 
 # The socket

@@ -227,6 +227,57 @@ async def test_ipv4_and_ipv6(stack: str, host: str) -> None:
                 assert pair.device.seen[-1][1].address[0] == "127.0.0.1"
 
 
+# Bytes: lwm2m.md §8.9
+
+REGISTER = bytes.fromhex(
+    "41 02 10 01 01 B2 72 64 11 28 37 65 70 3D 64 65 76 31 05 6C 74 3D 36 30 09 6C 77 6D 32 6D 3D 31 2E 31"
+    "03 62 3D 55 FF 3C 2F 31 2F 30 3E 2C 3C 2F 33 2F 30 3E"
+)
+REGISTERED = bytes.fromhex("61 41 10 01 01 82 72 64 04 35 61 33 66")
+
+
+async def test_a_register_is_read_and_answered_byte_for_byte(pair: Pair) -> None:
+    pair.device.value = Response(Code.CREATED, location=("rd", "5a3f"))
+    async with ScriptedPeer() as scripted:
+        scripted.other = pair.answerer.address
+        scripted.send(REGISTER)
+        assert await scripted.expect_bytes() == REGISTERED
+        address = scripted.address
+    request, peer = pair.device.seen[0]
+    assert request == Request(
+        Code.POST, ("rd",), ("ep=dev1", "lt=60", "lwm2m=1.1", "b=U"), b"</1/0>,</3/0>", 40, token=b"\x01"
+    )
+    assert peer == Peer(pair.answerer.address, address)
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "rest"),
+    [
+        (Request(Code.GET, ("3", "0"), accept=11542), 1, "B1 33 01 30 62 2D 16"),
+        (
+            Request(Code.FETCH, (), (), b"\x81\xa1\x00\x67/3/0/16", 112, 112),
+            5,
+            "C1 70 51 70 FF 81 A1 00 67 2F 33 2F 30 2F 31 36",
+        ),
+        (
+            Request(Code.IPATCH, (), (), b"\x81\xa2\x00\x66/1/0/1\x02\x18\x3d", 112),
+            7,
+            "C1 70 FF 81 A2 00 66 2F 31 2F 30 2F 31 02 18 3D",
+        ),
+        (Request(Code.GET, ("x",), observe=1), 1, "61 01 51 78"),
+        (Request(Code.GET, ("x",), observe=0), 1, "60 51 78"),
+    ],
+    ids=["GET", "FETCH", "iPATCH", "Observe=1", "Observe=0"],
+)
+async def test_requests_are_sent_byte_for_byte(pair: Pair, request_: Request, code: int, rest: str) -> None:
+    async with ScriptedPeer() as scripted:
+        with pytest.raises(TimedOut):
+            await pair.asker.request(await pair.asker.peer(scripted.uri), request_, 0.02)
+        data = await scripted.expect_bytes()
+    assert (data[0] & 0xF0, data[1]) == (0x40, code)
+    assert data[4 + (data[0] & 0x0F) :] == bytes.fromhex(rest)
+
+
 # Bodies
 
 

@@ -176,7 +176,7 @@ async def libcoap_server(asker: Endpoint) -> AsyncIterator[Peer]:
     try:
         peer = await asker.peer(f"coap://127.0.0.1:{port}")
         async with asyncio.timeout(PATIENCE):
-            while not await answers(asker, peer):
+            while not await answers(asker, peer):  # noqa: ASYNC110  # another process begins to listen
                 await asyncio.sleep(0.02)
         yield peer
     finally:

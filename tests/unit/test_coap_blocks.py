@@ -1,0 +1,107 @@
+"""Block-wise transfer without a network. RFC 7959"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lwm2m.coap.blocks import Block, Gap, Joining, Shelf, TooLarge, Uploads, block_at, body_tag
+
+
+def test_the_block_option_names_size_and_offset() -> None:
+    assert (Block(3, True, 2).size, Block(3, True, 2).start) == (64, 192)
+    assert Block(0, False, 6).is_valid
+    assert not Block(0, False, 7).is_valid
+
+
+@given(st.binary(max_size=3000), st.integers(0, 6))
+def test_a_body_cut_into_blocks_joins_to_the_body(body: bytes, exponent: int) -> None:
+    joining = Joining(len(body))
+    while True:
+        block, payload = block_at(body, len(joining), exponent)
+        joining.add(block, payload)
+        if not block.more:
+            break
+    assert joining.body == body
+
+
+@pytest.mark.parametrize(
+    ("block", "payload"),
+    [
+        (Block(1, True, 0), bytes(16)),
+        (Block(0, True, 0), bytes(15)),
+        (Block(0, False, 0), bytes(17)),
+    ],
+    ids=["not the next", "too short", "too long"],
+)
+def test_a_block_that_does_not_fit_is_a_gap(block: Block, payload: bytes) -> None:
+    with pytest.raises(Gap):
+        Joining(1000).add(block, payload)
+
+
+def test_a_body_may_reach_its_limit_and_no_more() -> None:
+    joining = Joining(32)
+    joining.add(Block(0, True, 0), bytes(16))
+    joining.add(Block(1, True, 0), bytes(16))
+    with pytest.raises(TooLarge):
+        joining.add(Block(2, False, 0), b"x")
+
+
+def test_equal_bodies_have_equal_tags() -> None:
+    assert body_tag(b"a") == body_tag(b"a") != body_tag(b"b")
+    assert 1 <= len(body_tag(b"")) <= 8
+
+
+def test_a_shelf_forgets_what_was_not_used_for_its_lifetime() -> None:
+    shelf: Shelf[str] = Shelf(capacity=10, lifetime=5)
+    shelf.keep("a", "x", now=0)
+    shelf.keep("b", "y", now=0)
+    assert shelf.find("a", now=4) == "x"
+    assert shelf.find("b", now=5) is None
+    assert shelf.find("a", now=8.9) == "x"
+    assert shelf.find("a", now=14) is None
+    assert len(shelf) == 0
+
+
+def test_a_full_shelf_drops_what_was_used_longest_ago() -> None:
+    shelf: Shelf[int] = Shelf(capacity=2, lifetime=100)
+    shelf.keep("a", 1, now=0)
+    shelf.keep("b", 2, now=1)
+    shelf.find("a", now=2)
+    shelf.keep("c", 3, now=3)
+    assert [shelf.find(key, now=4) for key in "abc"] == [1, None, 3]
+
+
+def test_uploads_of_several_peers_do_not_mix() -> None:
+    uploads = Uploads(max_body=100, lifetime=93)
+    assert uploads.add("a", Block(0, True, 0), b"a" * 16, now=0) is None
+    assert uploads.add("b", Block(0, True, 0), b"b" * 16, now=0) is None
+    assert uploads.add("a", Block(1, False, 0), b"a", now=1) == b"a" * 17
+    assert uploads.add("b", Block(1, False, 0), b"b", now=1) == b"b" * 17
+    assert len(uploads) == 0
+
+
+def test_block_0_begins_anew() -> None:
+    uploads = Uploads(max_body=100, lifetime=93)
+    uploads.add("a", Block(0, True, 0), b"a" * 16, now=0)
+    uploads.add("a", Block(0, True, 0), b"b" * 16, now=1)
+    assert uploads.add("a", Block(1, False, 0), b"", now=2) == b"b" * 16
+
+
+def test_after_a_gap_the_upload_is_forgotten() -> None:
+    uploads = Uploads(max_body=100, lifetime=93)
+    uploads.add("a", Block(0, True, 0), bytes(16), now=0)
+    for number in (2, 1):
+        with pytest.raises(Gap):
+            uploads.add("a", Block(number, True, 0), bytes(16), now=1)
+    assert len(uploads) == 0
+
+
+def test_an_upload_too_many_costs_the_oldest() -> None:
+    uploads = Uploads(max_body=100, lifetime=93, capacity=2)
+    for key in "abc":
+        uploads.add(key, Block(0, True, 0), bytes(16), now=0)
+    assert len(uploads) == 2
+    with pytest.raises(Gap):
+        uploads.add("a", Block(1, False, 0), b"", now=0)

@@ -1,0 +1,106 @@
+"""Option lengths, codes and addresses: the parts of CoAP that need no socket."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lwm2m.coap.aiocoap_stack import parse_uri
+from lwm2m.coap.endpoint import Transmission
+from lwm2m.coap.message import Code, Peer, Response
+from lwm2m.coap.option_shape import LENGTHS, misshapen_option
+from lwm2m.coap.stacks import open_endpoint
+from tests.lockstep import CON, Datagram
+
+
+@pytest.mark.parametrize("number", LENGTHS)
+def test_an_option_may_have_every_length_in_its_range_and_no_other(number: int) -> None:
+    shortest, longest = LENGTHS[number]
+
+    def shaped(length: int) -> int | None:
+        datagram = Datagram(CON, 1, 1, b"token", ((2, b"?"), (number, bytes(length)), (2000, b"?")), b"\xffpayload")
+        return misshapen_option(datagram.encode())
+
+    assert [shaped(length) for length in {shortest, longest}] == [None] * len({shortest, longest})
+    assert shaped(longest + 1) == number
+    if shortest:
+        assert shaped(shortest - 1) == number
+
+
+def test_a_number_beyond_all_numbers_is_told() -> None:
+    assert misshapen_option(bytes.fromhex("40010001 e0fef2")) is None
+    assert misshapen_option(bytes.fromhex("40010001 e0fef3")) == 0x10000
+    assert misshapen_option(bytes.fromhex("40010001 e0fef2 10")) == 0x10000
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_can_be_looked_at(data: bytes) -> None:
+    misshapen_option(data)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3000), st.binary(max_size=300)), max_size=6),
+    st.binary(max_size=8),
+    st.binary(max_size=20),
+)
+def test_the_scripted_peer_reads_what_it_writes(options: list[tuple[int, bytes]], token: bytes, payload: bytes) -> None:
+    datagram = Datagram(CON, 1, 7, token, tuple(sorted(options, key=lambda option: option[0])), payload)
+    assert Datagram.decode(datagram.encode()) == datagram
+
+
+@given(st.integers(0, 255))
+def test_every_byte_is_a_code(value: int) -> None:
+    code = Code(value)
+    assert code == value
+    assert code is Code(value)
+    assert code.dotted == f"{value // 32}.{value % 32:02d}"
+    assert pickle.loads(pickle.dumps(Response(code))).code == code
+
+
+@pytest.mark.parametrize("value", [-1, 256, "GET"])
+def test_nothing_else_is(value: object) -> None:
+    with pytest.raises(ValueError, match="is not a valid Code"):
+        Code(value)
+
+
+def test_a_peer_is_its_addresses_or_its_association() -> None:
+    here, there = ("10.0.0.1", 5683), ("10.0.0.2", 1)
+    assert Peer(here, there) == Peer(here, there)
+    assert Peer(here, there) != Peer(("10.0.0.9", 5683), there)
+    assert Peer(here, there, "s") == Peer(here, ("10.0.0.3", 9), "s", "identity")
+    assert Peer(here, there, "s") != Peer(here, there, "t")
+    assert len({Peer(here, there), Peer(here, there), Peer(here, there, "s")}) == 2
+    assert str(Peer(here, ("2001:db8::1", 5683))) == "[2001:db8::1]:5683"
+
+
+@pytest.mark.parametrize(
+    ("uri", "host", "port"),
+    [
+        ("coap://h", "h", 5683),
+        ("coap://H:1/", "h", 1),
+        ("coap://[2001:DB8::1]", "2001:db8::1", 5683),
+        ("coap://[::1]:9", "::1", 9),
+    ],
+)
+def test_host_and_port_of_a_uri(uri: str, host: str, port: int) -> None:
+    assert parse_uri(uri) == (host, port)
+
+
+@pytest.mark.parametrize(
+    "uri", ["", "h", "coaps://h", "coap:h", "coap://:1", "coap://h:x", "coap://u@h", "coap://h?q", "coap://[::1"]
+)
+def test_what_is_no_coap_peer(uri: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        parse_uri(uri)
+
+
+def test_the_retransmission_limit_is_93_seconds() -> None:
+    assert Transmission().max_wait == 93
+
+
+def test_a_stack_that_does_not_exist_is_told_with_those_that_do() -> None:
+    with pytest.raises(ValueError, match=r"no CoAP stack 'x'; choose from: aiocoap"):
+        open_endpoint(stack="x")
