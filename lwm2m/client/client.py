@@ -63,6 +63,8 @@ class Client:
     ) -> None:
         if not 0 < len(endpoint.encode()) <= 255:
             raise ValueError("an endpoint name has 1 to 255 bytes")
+        if lifetime < 0:
+            raise ValueError("a lifetime is a number of seconds, 0 for ever")
         self.endpoint = endpoint
         self.definitions = in_force(definitions or shipped(), version)
         self.data_model = DataModel(map(self._checked, records))

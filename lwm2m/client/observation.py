@@ -48,8 +48,8 @@ class _Observation:
     confirmed_at: float
     evaluated_at: float
     reported: Mapping[Path, Value | None]
-    changed: bool = False
-    """Something beneath changed since the last evaluation."""
+    changed_at: float | None = None
+    """When something beneath changed for the first time since the last evaluation."""
     met: Reason | None = None
     """A condition was met and pmin held it back."""
     ended: bool = False
@@ -157,7 +157,8 @@ class Observations:
         """These paths changed, appeared or vanished."""
         touched = {number: one for path in changed for number, one in self._watching(path)}
         for observation in touched.values():
-            observation.changed = True
+            if observation.changed_at is None:
+                observation.changed_at = now
             observation.ended = not self._exists(observation.path)
             self._schedule(observation, now)
 
@@ -203,7 +204,7 @@ class Observations:
     def _evaluate(self, observation: _Observation, attributes: Attributes, now: float) -> bool:
         """True when a condition was met that was not met before."""
         reason = self._condition(observation, attributes)
-        observation.changed = False
+        observation.changed_at = None
         observation.evaluated_at = now
         if reason is None or observation.met is not None:
             return False
@@ -212,7 +213,7 @@ class Observations:
 
     def _condition(self, observation: _Observation, attributes: Attributes) -> Reason | None:
         if len(observation.path) < 3:
-            return Reason.CHANGE if observation.changed else None
+            return Reason.CHANGE if observation.changed_at is not None else None
         return is_due(attributes, observation.reported, self._values(observation.path), self._mode)
 
     def _send(self, observation: _Observation, otherwise: Reason, now: float, fresh: bool) -> Notify:
@@ -247,8 +248,8 @@ def _reached(time: float | None, now: float) -> bool:
 
 
 def _evaluation_time(observation: _Observation, attributes: Attributes) -> float | None:
-    if observation.changed:
-        return observation.evaluated_at + (attributes.epmin or 0)
+    if observation.changed_at is not None:
+        return max(observation.changed_at, observation.evaluated_at + (attributes.epmin or 0))
     return observation.evaluated_at + attributes.epmax if attributes.epmax else None
 
 

@@ -12,6 +12,10 @@ from typing import NamedTuple, TypeAlias
 
 from lwm2m.coap.message import Code, Response
 
+NO_FURTHER_SEQUENCE = 2**32 - 1
+"""The Communication Sequence Delay Timer that says so. lwm2m.md §5.6."""
+_MOST_DOUBLINGS = 20
+
 
 class State(Enum):
     IDLE = "idle"
@@ -170,7 +174,8 @@ class Registration:
     def _is_last(self, event: Failed | Refused) -> bool:
         settings = self._settings()
         tries_left = isinstance(event, Failed) and self._attempt < settings.retry_count
-        return not tries_left and self._sequence >= settings.sequence_count
+        more = self._sequence < settings.sequence_count and settings.sequence_delay < NO_FURTHER_SEQUENCE
+        return not (tries_left or more)
 
     def _send_register(self, _event: Event, _now: float) -> tuple[Action, ...]:
         self._deadline = None
@@ -201,7 +206,7 @@ class Registration:
     def _arm_retry(self, event: Event, now: float) -> tuple[Action, ...]:
         settings = self._settings()
         if isinstance(event, Failed) and self._attempt < settings.retry_count:
-            self._deadline = now + settings.retry_timer * 2 ** (self._attempt - 1)
+            self._deadline = now + settings.retry_timer * 2 ** min(self._attempt - 1, _MOST_DOUBLINGS)
         else:
             self._attempt = 0
             self._sequence += 1
