@@ -116,7 +116,8 @@ class Asking:
             transfer = _Transfer(self, peer, remote, request, self._deadline(timeout))
             opened = await transfer.open()
             try:
-                first = await transfer.whole(opened.first.result())
+                message = opened.first.result()
+                first = replace(await transfer.whole(message), observing=message.opt.observe is not None)
             except BaseException:
                 opened.close()
                 raise
@@ -394,5 +395,9 @@ class RunningObservation:
                 "%s notified of more than one message holds, and the rest did not come: %s", self._peer, failure
             )
             return None
+        if response.code != int(message.code):
+            log.warning("the rest of a large notification from %s did not come: %s", self._peer, response.code.dotted)
+            return None
+        response = replace(response, observing=message.opt.observe is not None)
         self._asking.trace(self._peer, response, self.token, incoming=True)
         return response

@@ -4,6 +4,7 @@
 * A withdrawn message is not retransmitted, and does not hold up the next.
 * A Reset reaches whoever sent the notification, non-confirmable ones included; unwanted notifications get one.
 * An ICMP error ends the requests that wait for an answer; running observations stay.
+* A repeated confirmable response is acknowledged again, not reset, when its acknowledgement was lost.
 * What is kept to recognise a repeated request is small, bounded and never mixed with messages of our own.
 * Tokens cannot be guessed, and whoever asks chooses them.
 
@@ -143,6 +144,10 @@ class MessageLayer(MessageManager):  # type: ignore[misc]  # aiocoap is not type
                 self._sent_once.popitem(last=False)
         return partial(self.withdraw, message)
 
+    def expect_delivery(self, message: Message, on_delivery: OnDelivery) -> None:
+        """Call `on_delivery` once for this confirmable message, which was sent just now."""
+        self._deliveries[message.remote, message.mid] = on_delivery
+
     def send_message(self, message: Message, messageerror_monitor: Callable[[], None]) -> Callable[[], None] | None:
         super().send_message(message, messageerror_monitor)
         return partial(self.withdraw, message) if message.mtype is CON else None
@@ -200,7 +205,14 @@ class MessageLayer(MessageManager):  # type: ignore[misc]  # aiocoap is not type
             self._received.answered(_received_key(message), message.encode())
 
     def _process_response(self, response: Message) -> bool:
+        key = "response", *_received_key(response)
+        if response.mtype is CON:
+            seen = self._received.check(key, self.loop.time())
+            if seen is not None and seen.answer is not None:
+                return True
         wanted = bool(super()._process_response(response))
+        if wanted:
+            self._received.answered(key, b"")
         if not wanted and response.mtype is NON and response.opt.observe is not None:
             self._reset(response)
         return wanted

@@ -27,6 +27,7 @@ UNDERSTOOD_IN_A_RESPONSE = frozenset({OptionNumber.BLOCK1, OptionNumber.BLOCK2})
 NO_PART_OF_THE_RESOURCE = frozenset(
     {OptionNumber.BLOCK1, OptionNumber.BLOCK2, OptionNumber.OBSERVE, OptionNumber.SIZE1, OptionNumber.SIZE2}
 )
+OBSERVABLE = frozenset({Code.GET, Code.FETCH})
 LARGEST_UINT16 = 0xFFFF
 
 
@@ -80,10 +81,16 @@ def request_from(message: Message, payload: bytes) -> Request:
         payload=payload,
         content_format=_number(options.content_format),
         accept=_number(options.accept),
-        observe=options.observe,
+        observe=_observe(message),
         confirmable=int(message.mtype) == 0,
         token=message.token,
     )
+
+
+def _observe(message: Message) -> int | None:
+    """Elective, so ignored where it means nothing. RFC 7641 §2, RFC 8132 §2.4"""
+    value = message.opt.observe
+    return value if message.code in OBSERVABLE and value in (0, 1) else None
 
 
 def request_to(request: Request, tuning: Tuning) -> Message:

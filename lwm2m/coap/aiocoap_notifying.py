@@ -79,6 +79,16 @@ class Notifying:
         self._count[peer] += 1
         return self._next_number()
 
+    def watch(self, subscription: Subscription, first: Message) -> None:
+        """The first response went out in a confirmable message of its own: a Reset to that ends the observation too."""
+        served = self._served.get(subscription)
+        if served is not None:
+            self._layers.messages.expect_delivery(first, partial(self._first_settled, served))
+
+    def _first_settled(self, served: Served, verdict: Delivery) -> None:
+        if verdict is not Delivery.DELIVERED:
+            self._settled(served, verdict)
+
     def drop(self, subscription: Subscription, verdict: Delivery) -> None:
         served = self._take(subscription)
         if served is not None:

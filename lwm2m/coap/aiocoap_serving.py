@@ -11,6 +11,7 @@ from functools import partial
 
 from aiocoap import Message
 from aiocoap.numbers import codes
+from aiocoap.numbers.types import CON
 from aiocoap.pipe import Pipe
 
 from lwm2m.coap.aiocoap_messages import (
@@ -88,10 +89,12 @@ class Serving:
         self._tracer = tracer
         self._uploads = Uploads(limits.max_body, transmission.max_wait)
         self._bodies: Shelf[Response] = Shelf(BODIES_KEPT, transmission.max_wait)
+        self._stopping = False
         self._running: set[asyncio.Future[Response]] = set()
         self._waiting: Counter[Peer] = Counter()
 
     async def stop(self) -> None:
+        self._stopping = True
         running = list(self._running)
         for task in running:
             task.cancel()
@@ -227,9 +230,9 @@ class Serving:
         self._waiting[incoming.peer] -= 1
         if not self._waiting[incoming.peer]:
             del self._waiting[incoming.peer]
-        if task.cancelled():
+        if self._stopping:
             return
-        error = task.exception()
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
         self._respond(incoming, request, task.result() if error is None else _refusal_of(error))
 
     def _respond(self, incoming: Incoming, request: Request, response: Response) -> None:
@@ -245,6 +248,8 @@ class Serving:
         answer = self._in_blocks(body_key(message), block_option(message.opt.block2), response, answer)
         self._trace(incoming.peer, response, message.token, incoming=False)
         incoming.answer(answer)
+        if answer.opt.observe is not None and answer.mtype is CON:
+            self._notifying.watch(Subscription(incoming.peer, message.token), answer)
 
     def _served(self, incoming: Incoming) -> Served:
         message = incoming.message

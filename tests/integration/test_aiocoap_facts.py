@@ -38,14 +38,24 @@ class Device:
     body: bytes = b"1"
     forever: bool = False
     running: int = 0
+    delay: float = 0
 
     def __call__(self, request: Request, peer: Peer) -> Response | Awaitable[Response]:
         self.seen.append(request)
         if self.forever:
             return self._never()
+        if self.delay:
+            return self._later(request, peer)
+        return self._answer(request, peer)
+
+    def _answer(self, request: Request, peer: Peer) -> Response:
         if request.observe == 0:
             self.subscriptions.append(Subscription(peer, request.token))
         return Response(Code.CONTENT, self.body, observing=request.observe == 0)
+
+    async def _later(self, request: Request, peer: Peer) -> Response:
+        await asyncio.sleep(self.delay)
+        return self._answer(request, peer)
 
     async def _never(self) -> Response:
         self.running += 1
@@ -192,6 +202,19 @@ async def test_a_separate_response_stops_the_retransmission(endpoint: AiocoapEnd
     await scripted.expect_nothing()
 
 
+async def test_a_repeated_separate_response_is_acknowledged_again(
+    endpoint: AiocoapEndpoint, scripted: ScriptedPeer
+) -> None:
+    asking = asyncio.create_task(endpoint.request(await endpoint.peer(scripted.uri), Request(Code.GET)))
+    request = await scripted.expect()
+    acknowledges(scripted, request)
+    response = Datagram(CON, CONTENT, 99, request.token)
+    for _ in range(2):
+        scripted.send(response)
+        assert await scripted.expect() == Datagram(ACK, EMPTY, 99)
+    await asking
+
+
 async def test_a_lost_separate_response_is_a_time_out(endpoint: AiocoapEndpoint, scripted: ScriptedPeer) -> None:
     asking = asyncio.create_task(endpoint.request(await endpoint.peer(scripted.uri), Request(Code.GET)))
     acknowledges(scripted, await scripted.expect())
@@ -217,6 +240,22 @@ async def test_a_reset_ends_the_observation(
     await scripted.expect()
     assert await endpoint.notify(subscription, Response(Code.CONTENT)) is Delivery.RESET
     await scripted.expect_nothing()
+
+
+async def test_a_reset_to_a_first_response_of_its_own_ends_the_observation(
+    endpoint: AiocoapEndpoint, scripted: ScriptedPeer, device: Device
+) -> None:
+    device.delay = 0.15
+    request = asks(scripted, (OBSERVE, b""))
+    assert await scripted.expect() == Datagram(ACK, EMPTY, request.mid)
+    first = await scripted.expect()
+    assert (first.kind, first.code) == (CON, CONTENT)
+    assert first.option(OBSERVE) is not None
+    acknowledges(scripted, first, RST)
+    device.delay = 0
+    asks(scripted)
+    await scripted.expect()
+    assert await endpoint.notify(device.subscriptions[0], Response(Code.CONTENT)) is Delivery.RESET
 
 
 async def test_while_one_is_unacknowledged_only_the_newest_waits(
@@ -365,6 +404,15 @@ async def test_a_critical_option_that_is_wrong_is_4_02(
     answer = await scripted.expect()
     assert (answer.code, answer.token) == (BAD_OPTION, TOKEN)
     assert device.seen == []
+
+
+@pytest.mark.parametrize(("code", "value"), [(PUT, b""), (GET, b"\x02")])
+async def test_observe_is_ignored_where_it_means_nothing(
+    scripted: ScriptedPeer, device: Device, code: int, value: bytes
+) -> None:
+    asks(scripted, (OBSERVE, value), code=code)
+    assert (await scripted.expect()).option(OBSERVE) is None
+    assert device.seen[0].observe is None
 
 
 async def test_we_are_no_proxy(scripted: ScriptedPeer) -> None:

@@ -24,7 +24,7 @@ from lwm2m.coap.endpoint import (
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
 from lwm2m.coap.stacks import STACKS, open_endpoint
 from lwm2m.errors import NotFound
-from tests.lockstep import ScriptedPeer
+from tests.lockstep import NON, Datagram, ScriptedPeer
 
 QUICK = Transmission(ack_timeout=0.05, ack_random_factor=1.0, max_retransmit=2)
 
@@ -190,6 +190,33 @@ async def test_a_failing_handler_is_logged_once_and_tells_nothing(pair: Pair, ca
         assert await pair.ask(Request(Code.GET, (path,))) == Response(Code.INTERNAL_SERVER_ERROR)
         failures = [record for record in caplog.records if record.levelno >= logging.ERROR]
         assert [record.exc_info is not None for record in failures] == [True]
+
+
+async def test_a_handler_that_is_cancelled_from_within_still_answers(pair: Pair) -> None:
+    async def give_up(_request: Request) -> Response:
+        raise asyncio.CancelledError
+
+    pair.device.answers["x",] = give_up
+    assert (await pair.ask(Request(Code.GET, ("x",)))).code is Code.INTERNAL_SERVER_ERROR
+
+
+async def test_a_peer_that_keeps_all_handlers_busy_is_told_so(stack: str) -> None:
+    async with a_pair(stack, limits=Limits(max_pending_per_peer=2)) as pair, ScriptedPeer() as scripted:
+        scripted.other = pair.answerer.address
+        busy = asyncio.Event()
+
+        async def slowly(_request: Request) -> Response:
+            await busy.wait()
+            return Response(Code.CONTENT)
+
+        pair.device.answers["slow",] = slowly
+        for mid in range(3):
+            scripted.send(Datagram(NON, Code.GET, mid, bytes((mid,)), ((11, b"slow"),)))
+        refusal = await scripted.expect()
+        assert (refusal.code, refusal.token) == (Code.SERVICE_UNAVAILABLE, b"\2")
+        busy.set()
+        assert {(await scripted.expect()).code for _ in range(2)} == {Code.CONTENT}
+        assert (await pair.ask(Request(Code.GET))).code is Code.CONTENT
 
 
 async def test_both_ends_ask_from_the_socket_they_are_known_by(pair: Pair) -> None:
