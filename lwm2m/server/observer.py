@@ -16,6 +16,7 @@ from lwm2m.server.events import EndReason, InvalidNotification, Notified, Observ
 from lwm2m.server.observations import ObservationChange, Observations
 from lwm2m.server.registry import Registration
 from lwm2m.server.requests import Requests
+from lwm2m.server.store import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +90,7 @@ class Observer:
             raise TooBusy(f"{endpoint} has {len(wanted)} observations already")
         answer = await self._start(registration, operation, timeout)
         if answer.observing:
-            await self._commit([self._wanted.want(endpoint, path, operation.accept)])
-            self._catch_up(endpoint)
+            await self._keep(self._wanted.want(endpoint, path, operation.accept))
         return answer
 
     async def cancel(
@@ -122,8 +122,8 @@ class Observer:
             return
         running = self._running.get(endpoint, {})
         if any(path not in running or running[path].origin != origin for path in self._wanted.of(endpoint)):
-            self._let_go(endpoint)
-            task = self._spawn(self._resume(registration), f"lwm2m-resume {endpoint}")
+            leaving = self._let_go(endpoint)
+            task = self._spawn(self._resume(registration, leaving), f"lwm2m-resume {endpoint}")
             self._resuming[endpoint] = _Resuming(task, origin)
 
     def end(self, endpoint: str) -> None:
@@ -184,9 +184,11 @@ class Observer:
         if change is not None:
             await self._commit([change])
 
-    async def _resume(self, registration: Registration) -> None:
+    async def _resume(self, registration: Registration, leaving: Sequence[asyncio.Task[None]]) -> None:
         endpoint = registration.endpoint
         try:
+            if leaving:
+                await asyncio.wait(leaving)
             for path, accept in tuple(self._wanted.of(endpoint).items()):
                 await self._ask_again(registration, Observe(path, accept))
         finally:
@@ -206,6 +208,21 @@ class Observer:
         if not answer.observing:
             await self._ended(endpoint, path, refused=True)
 
+    async def _keep(self, wish: ObservationChange) -> None:
+        if self._current(wish.endpoint) is not None:
+            try:
+                await self._commit([wish])
+            except StoreError:
+                await self._give_up(wish.endpoint, wish.path)
+                raise
+        self._catch_up(wish.endpoint)
+
+    async def _give_up(self, endpoint: str, path: Path) -> None:
+        self._wanted.drop(endpoint, path)
+        running = self._take(endpoint, path)
+        if running is not None:
+            await self._drop(running)
+
     def _catch_up(self, endpoint: str) -> None:
         """The client may have registered anew, or gone, while it was asked."""
         current = self._current(endpoint)
@@ -214,13 +231,14 @@ class Observer:
         else:
             self.refresh(current)
 
-    def _let_go(self, endpoint: str) -> None:
+    def _let_go(self, endpoint: str) -> list[asyncio.Task[None]]:
         """Without a word to the client, which has forgotten them too."""
         if resuming := self._resuming.pop(endpoint, None):
             resuming.task.cancel()
-        for path, running in self._running.pop(endpoint, {}).items():
-            running.listener.cancel()
+        return [
             self._spawn(self._drop(running), f"lwm2m-forget {endpoint} {path}")
+            for path, running in self._running.pop(endpoint, {}).items()
+        ]
 
     def _take(self, endpoint: str, path: Path) -> _Running | None:
         running = self._running.get(endpoint, {})
