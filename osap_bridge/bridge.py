@@ -79,6 +79,10 @@ class Bridge:
     ) -> None:
         await self._exits.aclose()
 
+    def endpoint_of(self, serial: str) -> str:
+        """The endpoint at which a device is seen."""
+        return self._config.topology_value().endpoint_of(serial)
+
     def _protocol(self) -> OsapProtocol:
         config = self._config
         return OsapProtocol(

@@ -1,0 +1,252 @@
+"""The `osap-bridge` command. Exit code 0: fine; 1: refused or failed, with one sentence on standard error; 2: wrong
+usage."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from osap_bridge.config import TOPOLOGIES, Address, Config, ConfigError, Device, read_code, read_config
+from osap_bridge.failure import Failed
+from osap_bridge.installed import DuplicateTranslator
+from osap_bridge.store import StoreError
+
+EXAMPLES = """
+Try it:
+
+  osap-bridge demo
+
+  osap-bridge run --config examples/osap-bridge.toml
+
+  osap-bridge simulate --product EZ-Lamp-Dim --lbs 127.0.0.1:8666 --serial Z88889999 --code QWERTY
+
+  osap-bridge devices
+
+Exit code 0: fine; 1: refused or failed; 2: wrong usage.
+"""
+
+
+class _Group(TyperGroup):
+    """Commands whose failure is told in a sentence instead of a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (Failed, ConfigError, StoreError, DuplicateTranslator) as failure:
+            typer.echo(f"osap-bridge: {str(failure).rstrip('.')}.", err=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    name="osap-bridge",
+    cls=_Group,
+    help="A legacy gateway: OSAP devices appear to LwM2M servers.",
+    epilog=EXAMPLES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+device = typer.Typer(
+    help="Add and remove the devices that may connect, also while the gateway runs.", no_args_is_help=True
+)
+app.add_typer(device, name="device")
+
+
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _topology(text: str) -> str:
+    if text not in TOPOLOGIES:
+        raise typer.BadParameter(f"one of {', '.join(TOPOLOGIES)}")
+    return text
+
+
+ConfigOption = Annotated[
+    FilePath | None, typer.Option("--config", metavar="FILE", help="Settings in TOML; see examples/osap-bridge.toml.")
+]
+StateOption = Annotated[
+    FilePath | None,
+    typer.Option(
+        "--state", metavar="DIR", help="Folder of the gateway's state. [default: the platform's state folder]"
+    ),
+]
+TopologyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--topology",
+        metavar="per-device|single",
+        callback=lambda text: text and _topology(text),
+        help="How devices appear: each an LwM2M client, or all as instances of one.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def _config(file: FilePath | None, **options: Any) -> Config:
+    """Options go before the file, the file before the defaults."""
+    config = read_config(file) if file else Config()
+    return replace(config, **{name: value for name, value in options.items() if value is not None})
+
+
+@app.command(epilog="osap-bridge run --config examples/osap-bridge.toml --topology single")
+def run(
+    config: ConfigOption = None,
+    state: StateOption = None,
+    topology: TopologyOption = None,
+    server: Annotated[
+        str | None, typer.Option(metavar="URI", help="The LwM2M server. [default: coap://127.0.0.1:5683]")
+    ] = None,
+    lbs: Annotated[
+        Address | None,
+        typer.Option(
+            parser=_address, metavar="HOST:PORT", help="Where devices authenticate. [default: 127.0.0.1:8666]"
+        ),
+    ] = None,
+    das: Annotated[
+        Address | None,
+        typer.Option(parser=_address, metavar="HOST:PORT", help="Where devices connect. [default: 127.0.0.1:1883]"),
+    ] = None,
+    advertise: Annotated[
+        Address | None,
+        typer.Option(parser=_address, metavar="HOST:PORT", help="Where devices find the DAS, if that is elsewhere."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell more.")] = False,
+) -> None:
+    """Run LBS, DAS and gateway in one process until Ctrl-C.
+
+    Port 0 takes a free one; the addresses in use are printed.
+    """
+    from osap_bridge.running import serve  # the other commands need neither CoAP nor MQTT
+
+    settings = _config(config, state=state, topology=topology, server=server, lbs=lbs, das=das, advertise=advertise)
+    _finish(serve(settings, verbose))
+
+
+@app.command(epilog="osap-bridge devices --json")
+def devices(config: ConfigOption = None, state: StateOption = None, as_json: AsJson = False) -> None:
+    """List the devices that may connect: state, last seen, last error."""
+    from osap_bridge.listing import show_devices
+
+    show_devices(_config(config, state=state).folder, as_json)
+
+
+@device.command(epilog="osap-bridge device add Z88889999 --code QWERTY")
+def add(
+    serial: str,
+    code: Annotated[str | None, typer.Option(help="The verification code on the device's label.")] = None,
+    code_file: Annotated[FilePath | None, typer.Option(metavar="FILE", help="A file that holds the code.")] = None,
+    config: ConfigOption = None,
+    state: StateOption = None,
+) -> None:
+    """Let a device connect. A running gateway knows it at once."""
+    from osap_bridge.listing import add_device
+
+    try:
+        known = Device(serial, _code(code, code_file))
+    except ValueError as error:
+        raise Failed(str(error)) from None
+    add_device(_config(config, state=state).folder, known)
+
+
+def _code(code: str | None, file: FilePath | None) -> str:
+    match code, file:
+        case str(), None:
+            return code
+        case None, FilePath():
+            return read_code(file)
+    raise typer.BadParameter("give either --code or --code-file")
+
+
+@device.command(epilog="osap-bridge device remove Z88889999")
+def remove(serial: str, config: ConfigOption = None, state: StateOption = None) -> None:
+    """Forget a device with its keys. A running gateway closes its connection within a second."""
+    from osap_bridge.listing import remove_device
+
+    remove_device(_config(config, state=state).folder, serial)
+
+
+@app.command(epilog="osap-bridge simulate --product EZ-Door --lbs 127.0.0.1:8666 --serial Z1 --code QWERTY")
+def simulate(
+    product: Annotated[str, typer.Option(metavar="P", help="One of the installed products; see osap-bridge check.")],
+    lbs: Annotated[Address, typer.Option(parser=_address, metavar="HOST:PORT", help="The LBS to authenticate at.")],
+    serial: Annotated[str, typer.Option(metavar="S", help="The device's serial.")],
+    code: Annotated[str, typer.Option(metavar="C", help="Its verification code.")],
+    state: Annotated[
+        FilePath | None, typer.Option(metavar="DIR", help="Keep its keys and unsent events here; otherwise in memory.")
+    ] = None,
+    interval: Annotated[float, typer.Option(min=0.05, metavar="S", help="Seconds between changes.")] = 2.0,
+) -> None:
+    """Run one simulated device until Ctrl-C; its values change, and what happens to it is printed."""
+    from osap_bridge.running import simulate_device
+
+    try:
+        known = Device(serial, code)
+    except ValueError as error:
+        raise Failed(str(error)) from None
+    _finish(simulate_device(product, known, lbs, state, interval))
+
+
+@app.command(epilog="osap-bridge check --json")
+def check(as_json: AsJson = False) -> None:
+    """Try the laws of data model translators on every installed one."""
+    from osap_bridge.listing import show_laws
+
+    if not show_laws(as_json):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="osap-bridge demo --check --topology single")
+def demo(
+    check: Annotated[
+        bool, typer.Option("--check", help="Tell the story once, verify each step, and exit 0 or 1.")
+    ] = False,
+    topology: TopologyOption = None,
+    http: Annotated[
+        Address | None,
+        typer.Option(parser=_address, metavar="HOST:PORT", help="The web interface. [default: a free port]"),
+    ] = None,
+) -> None:
+    """See the whole chain on this machine: an LwM2M server, the gateway, and three simulated OSAP devices."""
+    from osap_bridge.showing import check_demo, show_demo
+
+    show = check_demo if check else show_demo
+    if not _finish(show(topology or "per-device", http or Address("127.0.0.1", 0))):
+        raise typer.Exit(1)
+
+
+def _finish(work: Awaitable[Any]) -> Any:
+    with _sentences():
+        return asyncio.run(_waited(work))
+
+
+async def _waited(work: Awaitable[Any]) -> Any:
+    return await work
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    from osap_bridge.bridge import StateInUse
+
+    try:
+        yield
+    except (StateInUse, ValueError) as error:
+        raise Failed(str(error)) from error
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        raise Failed(f"an address is taken: {error.strerror}" if taken else str(error)) from error
+
+
+def main() -> None:
+    app()

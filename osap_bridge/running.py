@@ -1,0 +1,153 @@
+"""The long-running commands: the gateway, and one simulated device."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path as FilePath
+
+import typer
+
+from osap_bridge.bridge import Bridge
+from osap_bridge.config import Address, Config, Device
+from osap_bridge.failure import Failed
+from osap_bridge.installed import Installed, find
+from osap_bridge.listing import printable
+from osap_bridge.osap.device_events import (
+    Authenticated,
+    AuthenticationFailed,
+    DeviceEvent,
+    LinkLost,
+    Offline,
+    Online,
+    Operated,
+    Reconnect,
+    RegistrationFailed,
+    SessionKeyAgreed,
+    Switchover,
+    ValueSet,
+)
+from osap_bridge.simulation import SimulatedDevice
+
+log = logging.getLogger(__name__)
+
+
+async def serve(config: Config, verbose: bool) -> None:
+    """Until SIGINT or SIGTERM."""
+    _log_to_terminal(verbose)
+    installed = find()
+    _name_unusable(installed)
+    config.topology_value()
+    async with stop_signal() as stopping, Bridge(config, installed) as bridge:
+        typer.echo(f"LBS    {Address(*bridge.protocol.lbs_address)}")
+        typer.echo(f"DAS    {Address(*bridge.protocol.das_address)}")
+        typer.echo(f"LwM2M  {config.server}, {config.topology}, as {printable(config.endpoint)}")
+        typer.echo(f"state  {config.folder}")
+        await _until_stopped(stopping, bridge)
+
+
+async def _until_stopped(stopping: asyncio.Event, bridge: Bridge) -> None:
+    """Raises what ended the gateway before its time."""
+    running = asyncio.create_task(bridge.gateway.run(), name="gateway")
+    stopped = asyncio.create_task(stopping.wait(), name="stop signal")
+    await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if running.done():
+        await running
+    running.cancel()
+    await asyncio.wait({running, stopped})
+
+
+def _log_to_terminal(verbose: bool) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("osap_bridge").setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def _name_unusable(installed: Installed) -> None:
+    for each in installed.unusable:
+        typer.echo(f"The translator {each.origin} is left out: {each.reason}", err=True)
+
+
+@asynccontextmanager
+async def stop_signal() -> AsyncIterator[asyncio.Event]:
+    """Set by SIGINT and SIGTERM while inside."""
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        yield stopping
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def simulate_device(product: str, device: Device, lbs: Address, state: FilePath | None, interval: float) -> None:
+    """Until SIGINT or SIGTERM. Raises Failed when the device gives up."""
+    installed = find()
+    if product not in installed.products:
+        raise Failed(f"there is no product {product!r}; installed are {', '.join(installed.products)}")
+    simulated = SimulatedDevice(
+        installed.products[product],
+        device.serial,
+        device.code,
+        lbs,
+        state=None if state is None else _device_file(state, device.serial),
+        interval=interval,
+    )
+    async with stop_signal() as stopping:
+        telling = asyncio.create_task(_tell(simulated), name="telling")
+        stopped = asyncio.create_task(stopping.wait(), name="stop signal")
+        await simulated.start()
+        await asyncio.wait({telling, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        await simulated.stop()
+        reason = await telling
+    if reason and not stopping.is_set():
+        raise Failed(f"{device.serial} gave up: {reason}")
+
+
+def _device_file(state: FilePath, serial: str) -> FilePath:
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return state / f"device-{serial.replace(':', '-')}.sqlite3"
+
+
+async def _tell(simulated: SimulatedDevice) -> str:
+    """Print what happens until the device ends; the reason when that was its own decision."""
+    reason = ""
+    async for event in simulated.events():
+        typer.echo(f"{simulated.serial} {describe(event)}")
+        if isinstance(event, Online):
+            simulated.live()
+        if isinstance(event, Offline) and event.final:
+            reason = event.reason
+    return reason
+
+
+def describe(event: DeviceEvent) -> str:
+    """What happened to a device, in a few words."""
+    match event:
+        case Authenticated(flow=flow):
+            return f"is authenticated ({flow.value})"
+        case SessionKeyAgreed(das=das):
+            return f"agreed on a session key, its DAS is {das}"
+        case AuthenticationFailed(reason=reason):
+            return f"is not authenticated: {reason}"
+        case RegistrationFailed(reason=reason):
+            return f"is not connected: {reason}"
+        case Online():
+            return "is online"
+        case Reconnect():
+            return "is online again"
+        case LinkLost(reason=reason):
+            return f"lost its connection: {reason}"
+        case Offline(reason=reason):
+            return f"is offline: {reason}"
+        case Switchover(lbs=lbs):
+            return f"is sent to {lbs}"
+        case ValueSet(key=key, value=value):
+            return f"{key.point} was set to {value}"
+        case Operated(key=key, accepted=accepted):
+            return f"{key.point} was {'carried out' if accepted else 'refused'}"

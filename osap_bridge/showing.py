@@ -1,0 +1,153 @@
+"""What `osap-bridge demo` prints."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lwm2m.server import Deregistered, Notified, Registered
+from osap_bridge.config import Address
+from osap_bridge.demo import LAMP, SENSOR, Demo, Refused
+from osap_bridge.protocol import Entity
+from osap_bridge.running import describe, stop_signal
+from osap_bridge.simulation import SimulatedDevice
+from osap_bridge.story import DOOR_ENTITY, Result, Story
+
+CHECK_WITHIN = 30.0
+_WATCHED = (
+    (Entity(LAMP), "/3305/0/5800"),
+    (Entity(LAMP), "/3347/0/5501"),
+    (Entity(SENSOR), "/3303/0/5700"),
+    (Entity(SENSOR), "/3304/0/5700"),
+    (DOOR_ENTITY, "/3200/1/5501"),
+)
+
+
+async def check_demo(topology: str, http: Address) -> bool:
+    """Tell the story once; whether every step was seen at both ends."""
+    logging.getLogger("osap_bridge").setLevel(logging.WARNING)
+    started = time.monotonic()
+    results: list[Result] = []
+    try:
+        async with asyncio.timeout(CHECK_WITHIN), Demo(topology, http, interval=3600.0) as demo:
+            story = Story(demo)
+            results.extend([result async for result in story.tell()])
+            results.append(await story.farewell())
+    except TimeoutError:
+        results.append(Result("the story ends", f"within {CHECK_WITHIN:.0f} s", "not yet"))
+    _console().print(_table(results))
+    passed = sum(result.ok for result in results)
+    _console().print(f"{passed} of {len(results)} steps as expected, {time.monotonic() - started:.1f} s, {topology}")
+    return passed == len(results)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
+
+
+def _table(results: Iterable[Result]) -> Table:
+    table = Table("", "step", "expected", "seen", header_style="bold")
+    for result in results:
+        mark = Text("ok", "green") if result.ok else Text("FAILED", "bold red")
+        table.add_row(mark, Text(result.step), Text(result.expected), Text(result.seen))
+    return table
+
+
+async def show_demo(topology: str, http: Address) -> bool:
+    """Tell the story, then let the devices live until SIGINT or SIGTERM; whether the story went well."""
+    console = _console()
+    async with stop_signal() as stopping, Demo(topology, http) as demo:
+        _introduce(console, demo)
+        telling = asyncio.create_task(_tell(console, demo), name="story")
+        stopped = asyncio.create_task(stopping.wait(), name="stop signal")
+        await asyncio.wait({telling, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if telling.done() and await telling:
+            _say_what_to_try(console, demo)
+            await _watch(console, demo, stopped)
+        telling.cancel()
+        stopped.cancel()
+        await asyncio.wait({telling, stopped})
+        well = telling.cancelled() or telling.result()
+        console.print("\nDe-registering and stopping.")
+    return well
+
+
+def _introduce(console: Console, demo: Demo) -> None:
+    lbs, das = (Address(*each) for each in (demo.bridge.protocol.lbs_address, demo.bridge.protocol.das_address))
+    console.print(Text("An LwM2M server, an OSAP gateway and three simulated OSAP devices on this machine.", "bold"))
+    console.print(f"  LwM2M server  {demo.coap}   web {demo.url}", highlight=False)
+    console.print(f"  gateway       LBS {lbs}   DAS {das}   topology {demo.topology}\n", highlight=False)
+
+
+async def _tell(console: Console, demo: Demo) -> bool:
+    well = True
+    async for result in Story(demo).tell():
+        mark = Text("  ok  ", "green") if result.ok else Text("FAILED", "bold red")
+        seen = result.seen if result.ok else f"{result.seen} instead of {result.expected}"
+        console.print(mark, Text(result.step), Text(f"- {seen}", "dim"))
+        well = well and result.ok
+    return well
+
+
+def _say_what_to_try(console: Console, demo: Demo) -> None:
+    endpoint = demo.endpoint_of(LAMP)
+    brightness = demo.path_of(Entity(LAMP), "/3311/0/5851")
+    reset = demo.path_of(Entity(LAMP), "/3305/0/5822")
+    temperature = demo.path_of(Entity(SENSOR), "/3303/0/5700")
+    console.print(Text("\nTry it in another terminal:", "bold"))
+    for command in (
+        f"export LWM2M_URL={demo.url}",
+        "lwm2m devices",
+        f"lwm2m show {endpoint}",
+        f"lwm2m write {endpoint} {brightness} 80",
+        f"lwm2m exec {endpoint} {reset}",
+        f"lwm2m observe {demo.endpoint_of(SENSOR)} {temperature} --follow",
+        f"curl {demo.url}/api/clients",
+    ):
+        console.print(f"  {command}", highlight=False, soft_wrap=True)
+    console.print(Text("\nFrom here on the devices live by themselves. Ctrl-C ends it.\n", "bold"))
+
+
+async def _watch(console: Console, demo: Demo, stopped: asyncio.Task[bool]) -> None:
+    """Print what happens at the server and to the devices until it is stopped."""
+    watching = [asyncio.create_task(_watch_server(console, demo), name="watching the server")]
+    for device in demo.devices.values():
+        watching.append(asyncio.create_task(_watch_device(console, device), name=f"watching {device.serial}"))
+        device.live()
+    for entity, path in _WATCHED:
+        try:
+            await demo.observe(entity, path)
+        except (Refused, LookupError) as error:
+            console.print(f"{entity.serial} {path} is not observed: {error}", style="yellow")
+    await asyncio.wait({stopped, *watching}, return_when=asyncio.FIRST_COMPLETED)
+    for task in watching:
+        task.cancel()
+    await asyncio.gather(*watching, return_exceptions=True)
+
+
+async def _watch_server(console: Console, demo: Demo) -> None:
+    async for event in demo.server.events():
+        match event:
+            case Registered(registration=registration):
+                _say(console, "server", f"{registration.endpoint} registered")
+            case Deregistered(registration=registration, reason=reason):
+                _say(console, "server", f"{registration.endpoint} {reason}")
+            case Notified(endpoint=endpoint, records=records):
+                values = ", ".join(f"{record.path} = {record.value!r}" for record in records)
+                _say(console, "server", f"{endpoint} {values}")
+
+
+async def _watch_device(console: Console, device: SimulatedDevice) -> None:
+    async for event in device.events():
+        _say(console, "device", f"{device.serial} {describe(event)}")
+
+
+def _say(console: Console, who: str, what: str) -> None:
+    console.print(Text(f"{time.strftime('%H:%M:%S')}  {who}  ", "dim") + Text(what), soft_wrap=True)
