@@ -59,10 +59,11 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """`orderly`: the device said goodbye."""
+    """`orderly`: the device said goodbye. `malformed`: it broke the rules of MQTT."""
 
     reason: str
     orderly: bool = False
+    malformed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 A message with the serial of another device is dropped with a line in the log and the connection stays, since its sender
 is authenticated. A payload that does not decrypt is dropped without its PUBACK. Malformed MQTT closes the connection it
-came on, and only that."""
+came on, and only that. CONNACK 12 is never sent, since a new connection always wins."""
 
 from __future__ import annotations
 
@@ -291,7 +291,7 @@ class Das:
         try:
             await self._converse(reader, link)
         except packets.MalformedPacket as error:
-            link.close(Close(f"malformed MQTT: {error}"))
+            link.close(Close(f"malformed MQTT: {error}", malformed=True))
         except (EOFError, OSError):
             link.close(Close("the connection broke"))
         except Exception:  # a fault of ours or of the store must not reach the other devices
@@ -319,6 +319,9 @@ class Das:
         try:
             async with asyncio.timeout(self._limits.connect_timeout):
                 packet = await packets.read_packet(reader, self._limits.packet)
+        except TimeoutError:
+            link.close(Close("it did not register in time"))
+            return None
         except packets.UnknownProtocolLevel as error:
             self._refuse(link, "", Refused(packets.ConnackCode.UNACCEPTABLE_PROTOCOL_LEVEL, str(error)))
             return None
@@ -344,29 +347,29 @@ class Das:
         self._links[serial] = link
         link.serial = serial
         self._last_seen[serial] = wall
-        session = self._sessions.get(serial)
-        full = verdict.information
-        link.send(packets.Connack(packets.ConnackCode.ACCEPTED, session_present=full is None))
-        if session is None:
-            assert full is not None, "a light registration without a session is refused"
-            session = self._sessions[serial] = Session(
-                full, self._storage.offer, request_deadline=self._limits.request_deadline
-            )
-        if full is None:
-            actions = session.resume(verdict.binding, now)
-        else:
-            actions = session.register(full, verdict.binding, now, wall)
-        self._apply(session, actions)
+        resumed = verdict.information is None
+        link.send(packets.Connack(packets.ConnackCode.ACCEPTED, session_present=resumed))
+        session = self._registered(verdict, now, wall)
         log.info("DAS: %r is online from %s", serial, link.peer)
         await self._happenings.put(Online(serial, session.information, session.children))
         return session
 
+    def _registered(self, verdict: Admitted, now: float, wall: float) -> Session:
+        serial, information = verdict.serial, verdict.information
+        if information is None:
+            session = self._sessions[serial]
+            actions = session.resume(verdict.binding, now)
+        else:
+            new = Session(information, self._storage.offer, request_deadline=self._limits.request_deadline)
+            session = self._sessions.setdefault(serial, new)
+            actions = session.register(information, verdict.binding, now, wall)
+        self._apply(session, actions)
+        return session
+
     def _leave(self, link: _Link, end: Close) -> list[DasHappening]:
-        if not link.serial:
-            if link.end is not None:
-                log.warning("DAS: closed %s: %s", link.peer, end.reason)
-            return []
-        log.info("DAS: closed %r at %s: %s", link.serial, link.peer, end.reason)
+        if link.end is not None:
+            level = logging.WARNING if end.malformed else logging.INFO
+            log.log(level, "DAS: closed %r at %s: %s", link.serial, link.peer, end.reason)
         if self._links.get(link.serial) is not link:
             return []
         del self._links[link.serial]

@@ -34,7 +34,7 @@ from osap_bridge.protocol import Entity, FunctionPoint
 QUEUE_LENGTH = 64
 REQUEST_DEADLINE = 10.0
 KEEP_ALIVE_FACTOR = 1.5
-MAX_SHADOW = 4096
+MAX_SHADOW = 1024
 MAX_SUBSCRIPTIONS = 16
 MAX_PACKET_ID = 65_535
 
@@ -178,7 +178,7 @@ class Session:
                 return [Send(packets.Unsuback(packet.packet_id))]
             case packets.Disconnect():
                 return [Close("it said goodbye", orderly=True)]
-        return [Close(f"a {type(packet).__name__.upper()} from a device")]
+        return [Close(f"a {type(packet).__name__.upper()} from a device", malformed=True)]
 
     # Messages of the device
 

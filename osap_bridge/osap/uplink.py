@@ -10,7 +10,16 @@ from typing import Any, NamedTuple, TypeAlias
 from osap_bridge.osap import bodies
 from osap_bridge.osap.actions import Action, Dropped, Keep, ListedChildren, Noted, Reported, Respond
 from osap_bridge.osap.directory import KeptEvent
-from osap_bridge.osap.message import UNKNOWN_POINT, Kind, MalformedMessage, Message, Reply, from_json, to_json
+from osap_bridge.osap.message import (
+    ACTION_FAILED,
+    UNKNOWN_POINT,
+    Kind,
+    MalformedMessage,
+    Message,
+    Reply,
+    from_json,
+    to_json,
+)
 from osap_bridge.osap.topic import AnyTopic, BatchTopic, CommandTopic, Method, MsgType, Topic
 from osap_bridge.protocol import Entity, FunctionPoint, Report
 
@@ -88,6 +97,13 @@ def _device_operation(topic: Topic, message: Message, _: Context) -> Iterator[Ac
     yield Respond(topic.reply, Message(message.seq, reply.to_body()))
 
 
+def _no_files(topic: Topic, message: Message, _: Context) -> Iterator[Action]:
+    """A device that asks where to put a picture is told at once, so it does not wait."""
+    reply = Reply(ACTION_FAILED, "the platform stores no files")
+    yield Noted(f"{topic.method} was asked for; the platform stores no files")
+    yield Respond(topic.reply, Message(message.seq, reply.to_body()))
+
+
 def _ota(topic: Topic, message: Message, _: Context) -> Iterator[Action]:
     from_json(message.body)
     yield Noted(f"OTA {topic.method}: {message.body.decode()}")
@@ -105,6 +121,8 @@ _THING: dict[tuple[str, str, MsgType], _Thing] = {
     ("basic", "shadow", MsgType.REPORT): _shadow_report,
     ("basic", "shadow", MsgType.QUERY): _shadow_query,
     ("childmanage", "fullchild", MsgType.REPORT): _children,
+    ("storage", "upload/url", MsgType.QUERY): _no_files,
+    ("storage", "download/url", MsgType.QUERY): _no_files,
     ("ota", "inform", MsgType.REPORT): _ota,
     ("ota", "progress", MsgType.REPORT): _ota,
 }

@@ -231,6 +231,17 @@ def test_the_platform_offers_no_operations_and_says_so() -> None:
     assert not Reply.from_body(decode(answer.payload, KEY).body).accepted
 
 
+@pytest.mark.parametrize("method", ["upload/url", "download/url"])
+def test_a_device_with_a_picture_is_told_that_it_cannot_be_stored(method: str) -> None:
+    topic = f"/iot/Z1/global/0-global/storage/{method}/query"
+    actions = take(online(), publish(topic, {"data": {"fileName": "a.jpg"}}, seq=9))
+    (answer,) = sent(actions)
+    assert answer.topic == topic + "_reply"
+    message = decode(answer.payload, KEY)
+    assert message.seq == 9
+    assert not Reply.from_body(message.body).accepted
+
+
 # Requests
 
 
