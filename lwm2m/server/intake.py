@@ -62,7 +62,7 @@ class Intake:
         """A registration has ended for good, and the store knows."""
         if self._registry.get(registration.endpoint) is None:
             self._requests.forget(registration.endpoint)
-            self._observer.end(registration.endpoint)
+        self._observer.end(registration.endpoint)
         self._publish(Deregistered(registration, reason))
 
     def _operation(self, request: Request, peer: Peer) -> RegistrationOperation:

@@ -105,11 +105,10 @@ class Observer:
             raise NotObserved(endpoint, path)
         running = self._take(endpoint, path)
         self._publish(ObservationEnded(endpoint, path, EndReason.CANCELLED))
-        await self._commit([change])
-        if running is None:
-            return None
-        await _finish(running.listener)
-        response = await _cancel(running.observation, active, timeout)
+        try:
+            response = None if running is None else await _stop(running, active, timeout)
+        finally:
+            await self._commit([change])
         if response is None:
             return None
         return self._requests.read(registration, CancelObservation(path, accept), response)
@@ -198,11 +197,16 @@ class Observer:
 
     async def _ask_again(self, registration: Registration, operation: Observe) -> None:
         endpoint, path = registration.endpoint, operation.path
+        if path not in self._wanted.of(endpoint):
+            return
         try:
             answer = await self._start(registration, operation, None)
         except (RequestFailed, InvalidAnswer) as error:
             log.info("observation of %s at %s could not be renewed: %s", path, endpoint, error)
             await self._ended(endpoint, path, refused=False)
+            return
+        if path not in self._wanted.of(endpoint):
+            await self._give_up(endpoint, path)
             return
         self._publish(Notified(endpoint, path, answer.records, answer.code, self._wall()))
         if not answer.observing:
@@ -248,9 +252,8 @@ class Observer:
         return found
 
     async def _drop(self, running: _Running) -> None:
-        await _finish(running.listener)
         try:
-            await running.observation.cancel(active=False)
+            await _stop(running, active=False, timeout=None)
         except RequestFailed as error:
             log.info("an observation was gone already: %s", error)
 
@@ -266,9 +269,11 @@ class Observer:
             log.error("%s failed", task.get_name(), exc_info=error)
 
 
-async def _finish(listener: asyncio.Task[None]) -> None:
-    listener.cancel()
-    await asyncio.wait([listener])
+async def _stop(running: _Running, active: bool, timeout: float | None) -> Response | None:
+    """The client's answer, if it was asked. Raises RequestFailed."""
+    running.listener.cancel()
+    await asyncio.wait([running.listener])
+    return await _cancel(running.observation, active, timeout)
 
 
 async def _cancel(observation: Observation, active: bool, timeout: float | None) -> Response | None:

@@ -20,7 +20,16 @@ from lwm2m.model.definition import Definitions
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
 from lwm2m.model.record import ObjectLink, Record, Value
-from lwm2m.operations.device_management import Body, DeviceOperation, Discover, Execute, Observe, Read, Write
+from lwm2m.operations.device_management import (
+    Body,
+    CancelObservation,
+    DeviceOperation,
+    Discover,
+    Execute,
+    Observe,
+    Read,
+    Write,
+)
 from lwm2m.server.answers import Answer
 from lwm2m.server.commits import Commits
 from lwm2m.server.events import Broadcast, DeregistrationReason, EventStream
@@ -154,6 +163,8 @@ class Server:
     async def ask(self, endpoint: str, operation: DeviceOperation, timeout: float | None = None) -> Answer:
         """Any operation but Observe and CancelObservation. A refusal is an answer. Raises NotRegistered,
         RequestFailed, InvalidAnswer."""
+        if isinstance(operation, Observe | CancelObservation):
+            raise TypeError("observations have methods of their own: observe() and cancel_observation()")
         return await self._requests.ask(self.registration(endpoint), operation, timeout)
 
     async def observe(

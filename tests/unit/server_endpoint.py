@@ -53,7 +53,8 @@ class ClientObservation:
 
 
 class MemoryEndpoint:
-    """`answers` maps a path such as "/3/0/0" to what the client answers; anything else is 4.04."""
+    """`answers` maps a path such as "/3/0/0" to what the client answers; anything else is 4.04. `waiting` is set while a
+    future holds an answer back."""
 
     def __init__(self, port: int = 5683) -> None:
         self.answers: dict[str, Response | RequestFailed | asyncio.Future[Response]] = {}
@@ -61,6 +62,7 @@ class MemoryEndpoint:
         self.asked: list[tuple[Peer, Request]] = []
         self.observations: list[ClientObservation] = []
         self.is_running = False
+        self.waiting = asyncio.Event()
         self._port = port
         self._handler: Handler | None = None
 
@@ -103,7 +105,10 @@ class MemoryEndpoint:
         answer = self.answers.get("/" + "/".join(request.path), Response(Code.NOT_FOUND))
         if isinstance(answer, RequestFailed):
             raise answer
-        return await answer if isinstance(answer, asyncio.Future) else answer
+        if isinstance(answer, asyncio.Future):
+            self.waiting.set()
+            return await answer
+        return answer
 
     async def notify(self, subscription: Subscription, response: Response, *, confirmable: bool = False) -> Delivery:
         raise AssertionError(f"a server notifies nobody: {subscription} {response} {confirmable}")

@@ -21,6 +21,7 @@ from lwm2m.server import (
     Notified,
     NotObserved,
     ObservationEnded,
+    Registered,
     Server,
     ServerEvent,
     ServerLimits,
@@ -39,6 +40,15 @@ Event = TypeVar("Event", bound=ServerEvent)
 
 def percent(value: int, *, observing: bool = True) -> Response:
     return Response(Code.CONTENT, str(value).encode(), ContentFormat.TEXT, observing=observing)
+
+
+class FullStore(MemoryStore):
+    full = False
+
+    async def commit(self, changes: Sequence[Change]) -> None:
+        if self.full:
+            raise StoreError("the disk is full")
+        await super().commit(changes)
 
 
 @pytest.fixture
@@ -187,6 +197,35 @@ async def test_an_observation_is_over_even_if_its_cancellation_gets_no_answer(
     assert (await store.load()).observations == ()
 
 
+async def test_an_observation_is_over_even_if_the_store_does_not_take_it(endpoint: MemoryEndpoint) -> None:
+    store = FullStore()
+    async with Server([endpoint], store=store) as server:
+        await register(endpoint)
+        await server.observe("a", LEVEL)
+        store.full = True
+        with pytest.raises(StoreError):
+            await server.cancel_observation("a", LEVEL)
+        assert (server.observations("a"), endpoint.observations[0].cancelled) == ((), [True])
+
+
+async def test_what_is_cancelled_while_it_is_renewed_is_not_renewed(server: Server, endpoint: MemoryEndpoint) -> None:
+    await register(endpoint)
+    await server.observe("a", LEVEL)
+    await server.observe("a", MEMORY)
+    answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+    endpoint.answers[str(LEVEL)] = answer
+    await register(endpoint)
+    async with asyncio.timeout(5):
+        await endpoint.waiting.wait()
+    (renewing,) = (task for task in asyncio.all_tasks() if task.get_name() == "lwm2m-resume a")
+    assert await server.cancel_observation("a", LEVEL) is None
+    assert await server.cancel_observation("a", MEMORY) is None
+    answer.set_result(percent(80))
+    await asyncio.wait([renewing], timeout=5)
+    assert [observation.cancelled for observation in endpoint.observations] == [[False], [False], [False]]
+    assert server.observations("a") == ()
+
+
 # Ends and renewals
 
 
@@ -318,16 +357,21 @@ async def test_observations_end_with_the_registration(server: Server, endpoint: 
     assert len(endpoint.observations) == 1
 
 
+async def test_a_client_that_leaves_and_comes_back_at_once_is_observed_no_more(
+    server: Server, endpoint: MemoryEndpoint, store: MemoryStore
+) -> None:
+    location = await register(endpoint)
+    await server.observe("a", LEVEL)
+    events = server.events()
+    leaving = asyncio.create_task(endpoint.receive(Request(Code.DELETE, location), peer()))
+    await asyncio.gather(leaving, register(endpoint))
+    assert (await next_of(ObservationEnded, events)).reason is EndReason.DEREGISTERED
+    await next_of(Registered, events)
+    assert (server.observations("a"), (await store.load()).observations) == ((), ())
+
+
 async def test_a_wish_that_the_store_does_not_take_is_none(endpoint: MemoryEndpoint) -> None:
-    class Full(MemoryStore):
-        full = False
-
-        async def commit(self, changes: Sequence[Change]) -> None:
-            if self.full:
-                raise StoreError("the disk is full")
-            await super().commit(changes)
-
-    store = Full()
+    store = FullStore()
     async with Server([endpoint], store=store) as server:
         await register(endpoint)
         store.full = True

@@ -13,7 +13,7 @@ from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.definition import Definitions, ObjectDefinition, Operations, ResourceDefinition, Type
 from lwm2m.model.path import Path
 from lwm2m.model.record import ObjectLink, Record, Value
-from lwm2m.operations import Body, Create, Discover, Read, WriteAttributes
+from lwm2m.operations import Body, CancelObservation, Create, Discover, Observe, Read, WriteAttributes
 from lwm2m.server import InvalidAnswer, NotRegistered, Server
 from tests.unit.server_endpoint import MemoryEndpoint, peer, text
 
@@ -52,6 +52,14 @@ async def test_nobody_is_asked_who_is_not_registered(server: Server) -> None:
         assert refused.value.endpoint == "nobody"
     with pytest.raises(NotRegistered):
         server.body("nobody", NAME, [])
+
+
+async def test_an_observation_is_not_asked_for_like_that(server: Server, endpoint: MemoryEndpoint) -> None:
+    await register(endpoint)
+    for operation in (Observe(NAME), CancelObservation(NAME)):
+        with pytest.raises(TypeError):
+            await server.ask("a", operation)
+    assert endpoint.asked == []
 
 
 # Answers
