@@ -93,6 +93,8 @@ class Bridge:
             das=config.das,
             storage_port=config.storage_port,
             advertise=config.advertise,
+            session_life=config.session_life,
+            black_list=config.black_list,
         )
 
     def _gateway(self) -> Gateway:

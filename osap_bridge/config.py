@@ -58,12 +58,15 @@ DAS = Address("127.0.0.1", 1883)
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`advertise`: where devices find the DAS when that is not where it listens, as behind a NAT. Times in seconds."""
+    """`advertise`: where devices find the DAS when that is not where it listens, as behind a NAT. Times in seconds;
+    `session_life` 0: for ever. `black_list`: serials that are told never to come back."""
 
     lbs: Address = LBS
     das: Address = DAS
     advertise: Address | None = None
     storage_port: int = 0
+    session_life: float = 86_400.0
+    black_list: frozenset[str] = frozenset()
     server: str = "coap://127.0.0.1:5683"
     topology: str = "per-device"
     endpoint: str = "osap-bridge"
@@ -110,6 +113,12 @@ def _seconds(value: Any) -> float:
     return value
 
 
+def _serials(value: Any) -> frozenset[str]:
+    if not isinstance(value, list) or not all(isinstance(serial, str) for serial in value):
+        raise ValueError("it is a list of serials")
+    return frozenset(value)
+
+
 def _whole(low: int, high: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
         if type(value) is not int or not low <= value <= high:
@@ -135,6 +144,8 @@ _KEYS: dict[tuple[str, str], tuple[str, Callable[[Any], Any]]] = {
     ("das", "listen"): ("das", _address),
     ("das", "advertise"): ("advertise", _address),
     ("das", "storage_port"): ("storage_port", _whole(0, 65535)),
+    ("das", "session_life"): ("session_life", _seconds),
+    ("das", "black_list"): ("black_list", _serials),
     ("lwm2m", "server"): ("server", _text),
     ("lwm2m", "topology"): ("topology", _choice),
     ("lwm2m", "endpoint"): ("endpoint", _text),

@@ -42,6 +42,12 @@ def test_an_empty_file_is_enough(write):
     assert config.folder == default_state()
 
 
+def test_the_das_takes_its_black_list_and_the_life_of_its_keys(write):
+    config = read_config(write("[das]\nblack_list = ['Z1', 'Z2']\nsession_life = 0"))
+    assert config.black_list == {"Z1", "Z2"}
+    assert config.session_life == 0
+
+
 def test_the_single_client_has_the_gateways_name(write):
     config = read_config(write('[lwm2m]\ntopology = "single"\nendpoint = "house"\n'))
     assert config.topology_value() == SingleClient("house")
@@ -55,6 +61,8 @@ REFUSED = {
     "[lbs]\n\nlisten = 'nowhere'": (3, "no address"),
     "[das]\nlisten = '127.0.0.1:66000'": (2, "no address"),
     "[das]\nstorage_port = true": (2, "whole number from 0 to 65535"),
+    "[das]\nblack_list = 'Z1'": (2, "a list of serials"),
+    "[das]\nsession_life = -1": (2, "a number of seconds"),
     "[lwm2m]\nserver = 5": (2, "a text in quotes"),
     "[lwm2m]\ntopology = 'double'": (2, "one of per-device, single"),
     "[lwm2m]\npattern = 'osap'": (2, "does not hold {serial}"),
