@@ -53,8 +53,8 @@ class ClientObservation:
 
 
 class MemoryEndpoint:
-    """`answers` maps a path such as "/3/0/0" to what the client answers; anything else is 4.04. `waiting` is set while a
-    future holds an answer back."""
+    """`answers` maps a path such as "/3/0/0" to what the client answers; anything else is 4.04. `waiting` is set once
+    a future holds an answer back."""
 
     def __init__(self, port: int = 5683) -> None:
         self.answers: dict[str, Response | RequestFailed | asyncio.Future[Response]] = {}
