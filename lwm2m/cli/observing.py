@@ -71,6 +71,8 @@ def _follow(server: Remote, endpoint: str, path: Path, as_json: bool) -> None:
             if as_json:
                 typer.echo(json.dumps(answer))
             accepted("observe", answer, as_json=False)
+            if not answer.get("observing", True):
+                raise Failed(f"the device answers, but does not take on the observation of {path}.")
             if not as_json:
                 _print_node(answer.get("content"), path, definitions)
             for event in events:
@@ -94,12 +96,17 @@ def _print_event(event: StreamEvent, path: Path, definitions: Definitions, as_js
             raise Failed(refusal_text("observe", event.data.get("code", "UNKNOWN(000)")))
         if not as_json:
             _print_node(event.data["val"], path, definitions)
+    elif event.name == "OBSERVATION_ENDED" and event.data.get("res") == str(path):
+        _print_end(str(event.data.get("reason")))
     elif event.name == "DEREGISTRATION":
-        typer.echo(
-            f"{printable(event.data['endpoint'])} is gone ({event.data.get('reason', 'deregistered')}).", err=True
-        )
-    elif event.name == "REGISTRATION":
-        typer.echo(f"{printable(event.data['endpoint'])} is registered.", err=True)
+        raise Failed(f"the device is gone ({event.data.get('reason', 'deregistered')}), and its observations with it.")
+
+
+def _print_end(reason: str) -> None:
+    if reason == "lost":
+        typer.echo("the observation is lost; it starts again when the device is heard of.", err=True)
+    else:
+        raise Failed(f"the observation ended ({printable(reason)}).")
 
 
 def _print_node(node: Json | None, path: Path, definitions: Definitions) -> None:

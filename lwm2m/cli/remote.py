@@ -113,7 +113,7 @@ class Remote:
         if response.status_code != 200:
             raise Failed(_told(response))
         try:
-            return response.json()
+            return response.json() if response.content else {}
         except ValueError:
             raise Failed(f"{self._url} answers, but is no LwM2M server.") from None
 

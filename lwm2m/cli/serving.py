@@ -20,7 +20,7 @@ from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.endpoint import Traced, Tracer
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import DefinitionError, with_folder
-from lwm2m.server import Deregistered, Registered, Server, ServerEvent
+from lwm2m.server import Deregistered, Overflow, Registered, Server, ServerEvent
 from lwm2m.web import app
 from lwm2m.web.coap_log import CoapLog
 from lwm2m.web.serving import serving
@@ -81,7 +81,7 @@ def _listening(name: str, address: Address) -> Iterator[None]:
 @asynccontextmanager
 async def _telling(server: Server) -> AsyncIterator[None]:
     """Print who comes and goes while inside."""
-    telling = asyncio.create_task(_tell(server.events()), name="telling")
+    telling = asyncio.create_task(_tell(server, server.events()), name="telling")
     try:
         yield
     finally:
@@ -90,7 +90,13 @@ async def _telling(server: Server) -> AsyncIterator[None]:
             await telling
 
 
-async def _tell(events: AsyncIterator[ServerEvent]) -> None:
+async def _tell(server: Server, events: AsyncIterator[ServerEvent]) -> None:
+    while await _told(events) is Overflow:
+        typer.echo("more happened than could be printed")
+        events = server.events()
+
+
+async def _told(events: AsyncIterator[ServerEvent]) -> type[Overflow] | None:
     async for event in events:
         match event:
             case Registered(registration=registration):
@@ -99,3 +105,6 @@ async def _tell(events: AsyncIterator[ServerEvent]) -> None:
                 typer.echo(f"+ {name} registered from {registration.peer}, objects {objects}")
             case Deregistered(registration=registration, reason=reason):
                 typer.echo(f"- {printable(registration.endpoint)} {reason}")
+            case Overflow():
+                return Overflow
+    return None

@@ -24,12 +24,12 @@ SECRET_OBJECTS = (0, 21)
 
 class Trace:
     """A tracer of an endpoint. Answers and notifications are read with the path that their request named: the last
-    requests are remembered by peer and token."""
+    requests are remembered by peer, token and who asked."""
 
     def __init__(self, definitions: Definitions, write: Callable[[str], None]) -> None:
         self._definitions = definitions
         self._write = write
-        self._asked: OrderedDict[tuple[Peer, bytes], tuple[str, ...]] = OrderedDict()
+        self._asked: OrderedDict[tuple[Peer, bytes, bool], tuple[str, ...]] = OrderedDict()
 
     def __call__(self, traced: Traced) -> None:
         moment = datetime.now().strftime("%H:%M:%S.%f")[:-3]
@@ -40,14 +40,15 @@ class Trace:
             self._write(f"      {line}")
 
     def _path_of(self, traced: Traced) -> tuple[str, ...]:
-        key = traced.peer, traced.token
-        if isinstance(traced.message, Response):
-            return self._asked.get(key, ())
-        self._asked[key] = traced.message.path
-        self._asked.move_to_end(key)
+        asked_by_peer = traced.incoming is isinstance(traced.message, Request)
+        key = traced.peer, traced.token, asked_by_peer
+        if isinstance(traced.message, Request):
+            self._asked[key] = traced.message.path
+        if key in self._asked:
+            self._asked.move_to_end(key)
         if len(self._asked) > REMEMBERED:
             self._asked.popitem(last=False)
-        return traced.message.path
+        return self._asked.get(key, ())
 
     def _payload_lines(self, message: Request | Response, segments: tuple[str, ...]) -> Iterator[str]:
         if not message.payload:
@@ -68,7 +69,7 @@ class Trace:
 
     def _record_line(self, record: Record) -> str:
         name, value, unit = described(record, self._definitions)
-        if record.path[:1] in [(number,) for number in SECRET_OBJECTS] and isinstance(record.value, bytes):
+        if record.path.object_id in SECRET_OBJECTS and isinstance(record.value, bytes):
             value = f"({len(record.value)} bytes, not shown)"
         return f"{record.path}  {name} = {value} {unit}".rstrip()
 
@@ -78,7 +79,7 @@ def _headline(message: Request | Response, path: tuple[str, ...]) -> str:
     if isinstance(message, Response):
         name = message.code.name.replace("_", " ").capitalize()
         words = [message.code.dotted, name, where and f"({where})", _format_text(message)]
-        words.append(printable("/" + "/".join(message.location)) if message.location else "")
+        words.append(f"at {printable('/' + '/'.join(message.location))}" if message.location else "")
         return " ".join(word for word in words if word)
     query = printable("&".join(message.query))
     words = [message.method.name, (where or "/") + (f"?{query}" if query else ""), _format_text(message)]
@@ -121,7 +122,7 @@ def _is_text(message: Request | Response, path: Path | None) -> bool:
 
 
 def _bytes_text(payload: bytes, path: Path | None) -> str:
-    if path is not None and path[:1] in [(number,) for number in SECRET_OBJECTS]:
+    if path is not None and path.object_id in SECRET_OBJECTS:
         return f"({len(payload)} bytes, not shown)"
     rest = f" and {len(payload) - SHOWN_BYTES} more bytes" if len(payload) > SHOWN_BYTES else ""
     return payload[:SHOWN_BYTES].hex(" ") + rest

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +57,7 @@ class EventLog:
         """The endpoints that somebody follows by name."""
         return tuple(self._followed)
 
-    async def follow(self, endpoint: str | None, last_id: str | None, heartbeat: float) -> AsyncIterator[str]:
+    async def follow(self, endpoint: str | None, last_id: str | None, heartbeat: float) -> AsyncGenerator[str, None]:
         """Server-sent events as text: those after `last_id` that are still kept, then the coming ones, of one endpoint
         where one is named; a comment after every `heartbeat` seconds of silence. Ends with `close`."""
         with self._following(endpoint):
@@ -76,7 +76,7 @@ class EventLog:
             self._followed[endpoint] -= 1
             self._followed += Counter()
 
-    async def _follow(self, endpoint: str | None, position: int, heartbeat: float) -> AsyncIterator[str]:
+    async def _follow(self, endpoint: str | None, position: int, heartbeat: float) -> AsyncGenerator[str, None]:
         yield ": connected\n\n"
         while not self._closed:
             news = self._news

@@ -1,7 +1,8 @@
 """What the server says happened, as the events of `/api/event`. leshan-rest-api.md §4.
 
 Beyond that description: `reason` on DEREGISTRATION, `replaced` (the id of the registration before) on REGISTRATION,
-`code` on a NOTIFICATION that carries a refusal, `timestamped` on NOTIFICATION and SEND whose values came with times.
+`code` on a NOTIFICATION that carries a refusal, `timestamped` on NOTIFICATION and SEND whose values came with times,
+and the event OBSERVATION_ENDED.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from lwm2m.server import (
     DeregistrationReason,
     Notified,
     NotRegistered,
+    ObservationEnded,
     Overflow,
     Registered,
     Sent,
@@ -72,6 +74,8 @@ def web_event(event: ServerEvent, server: Server) -> WebEvent | None:
             return WebEvent("NOTIFICATION", endpoint, _notified(event, definitions_for(server, endpoint)))
         case Sent(endpoint=endpoint, records=records):
             return WebEvent("SEND", endpoint, _sent(endpoint, records, definitions_for(server, endpoint)))
+        case ObservationEnded(endpoint=endpoint, path=path, reason=reason):
+            return WebEvent("OBSERVATION_ENDED", endpoint, {"ep": endpoint, "res": str(path), "reason": str(reason)})
     return None
 
 

@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse
 
 from lwm2m.coap.endpoint import Rejected, RequestFailed, TimedOut, TooBusy, Unreachable
 from lwm2m.errors import LwM2MError
-from lwm2m.server import InvalidAnswer, NotObserved, NotRegistered
+from lwm2m.server import InvalidAnswer, NotObserved, NotRegistered, StoreError
 from lwm2m.web.nodes import BadNode
 from lwm2m.web.values import WrongJsonType
 
@@ -30,9 +30,10 @@ Refusal = Callable[[Exception], tuple[int, str]]
 
 REFUSALS: dict[type[Exception], Refusal] = {
     InvalidPath: lambda _: (400, "Invalid path"),
+    StoreError: lambda error: (500, f"Unexpected exception: {error}"),
     InvalidRequest: lambda error: (400, f"Invalid request: {error}"),
     BadNode: lambda error: (400, f"Invalid request: {error}"),
-    LwM2MError: lambda error: (400, f"Invalid request: {error}"),
+    LwM2MError: lambda error: (400, f"Invalid request: {_diagnostic(error)}"),
     InvalidAttributes: lambda error: (400, f"Invalid attributes: {error}"),
     WrongJsonType: lambda error: (500, f"Unexpected exception: {error}"),
     NotObserved: lambda error: (404, f"No observation: {error}"),
@@ -43,6 +44,10 @@ REFUSALS: dict[type[Exception], Refusal] = {
     TooBusy: lambda error: (500, f"Request cancelled: {error}"),
     RequestFailed: lambda error: (500, f"Unexpected exception: {error}"),
 }
+
+
+def _diagnostic(error: Exception) -> str:
+    return error.diagnostic if isinstance(error, LwM2MError) else str(error)
 
 
 def install(app: FastAPI) -> None:

@@ -67,6 +67,7 @@ VALID_CODES: dict[type[DeviceOperation], frozenset[Code]] = {
 
 
 def answer_json(answer: Answer, operation: type[DeviceOperation], path: Path, definitions: Definitions) -> Json:
+    """Beyond the description, the answer to an Observe says whether the device goes on `observing`."""
     json: Json = {
         "status": status_text(answer.code),
         "valid": answer.code in VALID_CODES[operation],
@@ -75,6 +76,8 @@ def answer_json(answer: Answer, operation: type[DeviceOperation], path: Path, de
     }
     if not answer.code.is_success:
         return json | ({"errormessage": answer.diagnostic} if answer.diagnostic else {})
+    if operation is Observe:
+        json["observing"] = answer.observing
     if operation in (Read, Observe, CancelObservation):
         node = node_of(path, answer.records, definitions)
         return json | ({"content": node} if node is not None else {})

@@ -11,6 +11,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
 import pytest
@@ -18,7 +19,7 @@ from typer.testing import CliRunner
 
 from lwm2m.cli import app as command
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
-from lwm2m.coap.message import Code
+from lwm2m.coap.message import Code, Response
 from lwm2m.errors import BadRequest, MethodNotAllowed
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
@@ -361,3 +362,60 @@ async def test_following_ends_when_the_device_ends_it(verbs: Verbs) -> None:
     outcome = await ended(following)
     assert outcome.code == 1
     assert "4.04 Not found" in outcome.err
+
+
+async def test_following_ends_when_the_device_goes(verbs: Verbs) -> None:
+    following = await lwm2m("observe", ENDPOINT, "/3303/0/5700", "--follow", "--url", verbs.url)
+    await line(following)
+    await verbs.device.deregister()
+    outcome = await ended(following)
+    assert outcome.code == 1
+    assert "deregistered" in outcome.err
+
+
+async def test_following_ends_when_somebody_else_cancels(verbs: Verbs) -> None:
+    following = await lwm2m("observe", ENDPOINT, "/3303/0/5700", "--follow", "--url", verbs.url)
+    await line(following)
+    assert (await verbs.run("observe", ENDPOINT, "/3303/0/5700", "--cancel")).code == 0
+    assert await ended(following) == (1, "", "lwm2m: the observation ended (cancelled).\n")
+
+
+async def test_following_needs_a_device_that_takes_it_on(verbs: Verbs) -> None:
+    verbs.device.raw[Path(3303, 0, 5700)] = Response(Code.CONTENT, b"21.5", 0)
+    outcome = await ended(await lwm2m("observe", ENDPOINT, "/3303/0/5700", "--follow", "--url", verbs.url))
+    assert outcome.code == 1
+    assert "does not take on the observation" in outcome.err
+
+
+async def test_settings_come_from_a_file_and_a_state_folder_is_made_for_its_owner_only(tmp_path: FilePath) -> None:
+    file, state = tmp_path / "server.toml", tmp_path / "deep" / "state"
+    file.write_text(f'[server]\ncoap = "127.0.0.1:0"\nhttp = "127.0.0.1:0"\nstate = "{state}"\n')
+    async with running_server("--config", str(file)):
+        assert state.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--coap", "0.0.0.0:0"), "0.0.0.0:0 can be reached from other machines"),
+        (("--http", "nowhere"), "'nowhere' is no address"),
+        (("--objects", "/nonexistent"), "/nonexistent"),
+        (("--state", "/proc/nonexistent"), "/proc/nonexistent cannot be made"),
+        (
+            ("--coap", "192.0.2.1:0", "--http", "127.0.0.1:0", "--insecure"),
+            "the CoAP address 192.0.2.1:0 cannot be used",
+        ),
+    ],
+)
+async def test_a_server_that_cannot_start_says_why_in_a_sentence(arguments: tuple[str, ...], sentence: str) -> None:
+    outcome = await ended(await lwm2m("server", *arguments))
+    assert (outcome.code, outcome.out) == (1, "")
+    assert sentence in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+async def test_a_bad_object_definition_is_named_by_file_and_line(tmp_path: FilePath) -> None:
+    (tmp_path / "bad.xml").write_text("<LWM2M>\n<Object>\n</LWM2M>\n")
+    outcome = await ended(await lwm2m("server", *PORTS, "--objects", str(tmp_path)))
+    assert (outcome.code, outcome.out) == (1, "")
+    assert re.search(r"bad\.xml:\d+", outcome.err)

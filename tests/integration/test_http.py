@@ -357,6 +357,7 @@ async def test_an_observation_from_its_first_value_to_its_active_end(site: Site)
     async with events(site, f"?ep={quote(ENDPOINT, safe='')}") as stream:
         first = (await site.http.post(site.at("/3303/0/5700/observe"))).json()
         assert first["content"]["value"] == "21.5"
+        assert first["observing"] is True
         await site.device.change("/3303/0/5700", 22.0)
         name, data = await following(stream)
         while name == "COAPLOG":
@@ -368,8 +369,11 @@ async def test_an_observation_from_its_first_value_to_its_active_end(site: Site)
             "res": "/3303/0/5700",
             "val": {"kind": "singleResource", "id": 5700, "type": "FLOAT", "value": "22.0"},
         }
-    last = (await site.http.delete(site.at("/3303/0/5700/observe?active"))).json()
-    assert last["content"]["value"] == "22.0"
+        last = (await site.http.delete(site.at("/3303/0/5700/observe?active"))).json()
+        assert last["content"]["value"] == "22.0"
+        while name != "OBSERVATION_ENDED":
+            name, data = await following(stream)
+        assert data == {"ep": ENDPOINT, "res": "/3303/0/5700", "reason": "cancelled"}
     assert not site.device.observers
     assert isinstance(site.device.operations[0], Observe)
 
