@@ -29,6 +29,7 @@ PROFILE_ANSWER = 14449
 HUB_DOMAIN = 7002
 _HUB_CHILD, _HUB_CHILD_ANSWER = 16, 17
 _HUB_LISTS = {1: 2, 3: 4}
+_NOTED_LENGTH = 200
 
 
 class ProfileOffer(NamedTuple):
@@ -105,8 +106,8 @@ def _no_files(topic: Topic, message: Message, _: Context) -> Iterator[Action]:
 
 
 def _ota(topic: Topic, message: Message, _: Context) -> Iterator[Action]:
-    from_json(message.body)
-    yield Noted(f"OTA {topic.method}: {message.body.decode()}")
+    text = to_json(from_json(message.body)).decode()
+    yield Noted(f"OTA {topic.method}: {text[:_NOTED_LENGTH]!r}")
 
 
 def _not_offered(topic: Topic, _message: Message, _: Context) -> Iterator[Action]:

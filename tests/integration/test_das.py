@@ -319,6 +319,7 @@ async def test_a_silent_device_is_offline_after_one_and_a_half_keep_alives() -> 
         told = Told(das)
         device = await Device.open(das)
         assert await device.register(keep_alive=1) == Connack(0)
+        device.writer.write(b"\x30\x20half of a packet")
         started = time.monotonic()
         await told.next()
         assert await told.next() == Offline("Z1", orderly=False)
@@ -517,6 +518,22 @@ async def test_a_device_asks_for_its_profile_and_fetches_it() -> None:
         assert (await fetch(answer["url"] + "2"))[0].startswith(b"HTTP/1.1 404 ")
         assert (await fetch(answer["url"], "HEAD"))[1] == b""
         assert (await fetch(answer["url"], "PUT"))[0].startswith(b"HTTP/1.1 405 ")
+
+
+@pytest.mark.parametrize(
+    "request_bytes", [b"\0" * 100 + b"\r\n\r\n", b"GET " + b"/" * 20_000, b"GET /profile/AcmeLamp"]
+)
+async def test_a_request_that_is_none_harms_nobody(request_bytes: bytes) -> None:
+    async with running() as das:
+        reader, writer = await asyncio.open_connection(*das.storage_address)
+        writer.write(request_bytes)
+        writer.write_eof()
+        async with asyncio.timeout(3):
+            answer = await reader.read()
+        writer.close()
+        assert not answer.startswith(b"HTTP/1.1 200")
+        host, port = das.storage_address
+        assert (await fetch(f"{host}:{port}/profile/AcmeLamp"))[1] == PROFILE
 
 
 async def test_behind_nat_devices_are_told_the_address_that_they_can_reach() -> None:
