@@ -236,4 +236,3 @@ class SimulatedDevice:
             living.cancel()
             await asyncio.wait([living])
         await self.device.stop()
-        self.device.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -83,6 +84,10 @@ def cbc_decrypt(key: bytes, cipher: bytes) -> bytes:
     if not 1 <= padding <= _BLOCK or padded[-padding:] != bytes([padding]) * padding:
         raise DecryptionFailed("the padding is wrong")
     return padded[:-padding]
+
+
+def random_bytes(length: int) -> bytes:
+    return os.urandom(length)
 
 
 def new_private_key() -> PrivateKey:

@@ -43,11 +43,11 @@ from osap_bridge.osap.device_handshake import (
     Rematch,
 )
 from osap_bridge.osap.device_link import Link, LinkBroken, Timers, Unreachable, authenticate, open_stream
-from osap_bridge.osap.device_reports import Channel, Reports, Sequence, check_size
+from osap_bridge.osap.device_reports import Channel, Reports, Sequence
 from osap_bridge.osap.device_service import Ended, KeepAlive, Service
 from osap_bridge.osap.device_session import Action, ConnectionState, DeviceSession, Notice, Outcome
 from osap_bridge.osap.device_store import DeviceStorage, FileStorage, MemoryStorage
-from osap_bridge.osap.device_thing import Behaviour, DeviceInfo, OnOperate, OnSet, PointKey, Thing
+from osap_bridge.osap.device_thing import Behaviour, DeviceInfo, OnOperate, OnSet, PointKey, Thing, check_size
 from osap_bridge.osap.directory import DeviceKeys
 from osap_bridge.osap.packets import ConnackCode, Connect
 from osap_bridge.osap.profile import Profile, ResourceKey
@@ -101,6 +101,7 @@ class OsapDevice:
         self._thing = Thing(serial, profile, info, Behaviour(on_set, on_operate), children, values)
         self._lbs = lbs
         self._lbs_address: str | None = None
+        self._owns_storage = storage is None
         self._storage = storage or (MemoryStorage() if state_path is None else FileStorage(state_path, serial))
         self._keys = self._storage.keys()
         self._shadow = shadow
@@ -151,27 +152,31 @@ class OsapDevice:
 
     async def start(self) -> None:
         """Returns at once. Raises RuntimeError: it is running."""
-        if self._running is not None:
+        if self._running is not None and not self._running.done():
             raise RuntimeError(f"device {self.serial} is running")
         self._stopping.clear()
         self._session = DeviceSession(self._clock())
         self._running = asyncio.create_task(self._run(), name=f"OSAP device {self.serial}")
 
     async def stop(self) -> None:
-        """Says goodbye where there is somebody to say it to. What was not confirmed stays in the storage."""
+        """Says goodbye where there is somebody to say it to. Events that were not confirmed stay in the storage.
+
+        Raises what the device failed with, if it did.
+        """
         running, self._running = self._running, None
-        if running is None:
-            return
+        if running is not None:
+            await self._end(running)
+        if self._owns_storage:
+            self._storage.close()
+
+    async def _end(self, running: asyncio.Task[None]) -> None:
         self._stopping.set()
         if self._session.action is Action.SERVE:
             await asyncio.wait([running], timeout=2 * self._timers.goodbye)
         running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
-
-    def close(self) -> None:
-        """After `stop`, for good: releases the storage."""
-        self._storage.close()
+        await asyncio.wait([running])
+        if not running.cancelled():
+            running.result()
 
     async def set(self, point: str | FunctionPoint, value: Any, resource: ResourceKey | None = None) -> None:
         """The device changed a property: reported now if online, else later. Without a resource: the first that has it.
@@ -202,16 +207,23 @@ class OsapDevice:
 
     async def _run(self) -> None:
         try:
-            while self._session.action is not Action.NOTHING and not self._stopping.is_set():
-                wait = self._session.due - self._clock()
-                if wait > 0:
-                    await self._sleep(wait)
-                ended = await self._perform(self._session.action)
-                if ended is not None:
-                    self._announce(self._session.handle(ended.outcome, self._clock()), ended)
+            await self._connect_and_serve()
+        except Exception:
+            log.exception("device %s has failed", self.serial)
+            self._tell(Offline("it has failed", final=True))
+            raise
         finally:
             await self._hang_up()
             self._announcer.end()
+
+    async def _connect_and_serve(self) -> None:
+        while self._session.action is not Action.NOTHING and not self._stopping.is_set():
+            wait = self._session.due - self._clock()
+            if wait > 0:
+                await self._sleep(wait)
+            ended = await self._perform(self._session.action)
+            if ended is not None:
+                self._announce(self._session.handle(ended.outcome, self._clock()), ended)
 
     async def _perform(self, action: Action) -> Ended | None:
         match action:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -122,7 +121,7 @@ class DeviceHandshake:
         always_ecdh: bool = False,
         hub: bool = False,
         confirm_dev_id: bool = False,
-        draw: Draw = secrets.token_bytes,
+        draw: Draw = crypto.random_bytes,
         new_key: NewKey = crypto.new_private_key,
     ) -> None:
         self.state = DeviceState.START

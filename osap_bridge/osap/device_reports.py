@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import sqlite3
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NoReturn
@@ -16,14 +18,17 @@ from osap_bridge.osap.device_store import DeviceStorage
 from osap_bridge.osap.device_thing import (
     PointKey,
     Thing,
+    check_size,
     children_topic,
     event_body,
     report_topic,
     shadow_topic,
 )
-from osap_bridge.osap.message import MAX_BODY, Message, encode, next_seq
+from osap_bridge.osap.message import Message, encode, next_seq
 from osap_bridge.osap.profile import ResourceKey
 from osap_bridge.osap.topic import Method, MsgType
+
+log = logging.getLogger(__name__)
 
 
 class Sequence:
@@ -120,10 +125,17 @@ class Reports:
                 await self._report_children(channel)
             for key in tuple(self._unreported):
                 await self._deliver(channel, key)
-            while (event := self._storage.first_event()) is not None:
-                await channel.tell(event.topic, event.body)
-                self._storage.remove_event(event.number)
+            try:
+                await self._replay(channel)
+            except (OSError, sqlite3.Error) as error:
+                log.error("device %s cannot use its event cache: %s", self._thing.serial, error)
             await self._something.wait()
+
+    async def _replay(self, channel: Channel) -> None:
+        """The cached events in order; one is removed when the platform has it."""
+        while (event := self._storage.first_event()) is not None:
+            await channel.tell(event.topic, event.body)
+            self._storage.remove_event(event.number)
 
     async def _report_children(self, channel: Channel) -> None:
         self._children_due = False
@@ -151,9 +163,3 @@ class Reports:
     def resources(self) -> tuple[ResourceKey, ...]:
         """Those that have something to report."""
         return tuple(dict.fromkeys(key.resource for key in self._thing.readable()))
-
-
-def check_size(body: bytes) -> None:
-    """Raises ValueError."""
-    if len(body) > MAX_BODY:
-        raise ValueError(f"{len(body)} bytes are more than a message carries, which is {MAX_BODY}")

@@ -94,15 +94,25 @@ CREATE INDEX IF NOT EXISTS events_of ON events (serial, number);
 
 
 class FileStorage:
-    """An SQLite file of mode 0600, which may be shared by devices of one process. Raises OSError, sqlite3.Error."""
+    """An SQLite file of mode 0600, which may be shared by devices of one process. Raises OSError, sqlite3.Error.
+
+    `close` releases the file; it is opened again when it is used again.
+    """
 
     def __init__(self, path: Path, serial: str, max_events: int = MAX_EVENTS) -> None:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        path.chmod(0o600)
+        self._path = path
         self._serial = serial
         self._max_events = max_events
-        self._database = sqlite3.connect(path, timeout=5.0)
-        self._database.executescript(_SCHEMA)
+        self._opened: sqlite3.Connection | None = None
+
+    @property
+    def _database(self) -> sqlite3.Connection:
+        if self._opened is None:
+            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._path.chmod(0o600)
+            self._opened = sqlite3.connect(self._path, timeout=5.0)
+            self._opened.executescript(_SCHEMA)
+        return self._opened
 
     def keys(self) -> DeviceKeys | None:
         row = self._database.execute("SELECT dev_id, master_key FROM keys WHERE serial = ?", (self._serial,)).fetchone()
@@ -149,4 +159,6 @@ class FileStorage:
         return 0 if row is None else int(row[0])
 
     def close(self) -> None:
-        self._database.close()
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None

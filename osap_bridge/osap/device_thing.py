@@ -10,7 +10,15 @@ from typing import Any, NamedTuple, TypeAlias
 
 from osap_bridge.osap import bodies
 from osap_bridge.osap.bodies import Child, ShadowValue
-from osap_bridge.osap.message import ACTION_FAILED, UNKNOWN_POINT, VALUE_REFUSED, MalformedMessage, Reply, to_json
+from osap_bridge.osap.message import (
+    ACTION_FAILED,
+    MAX_BODY,
+    UNKNOWN_POINT,
+    VALUE_REFUSED,
+    MalformedMessage,
+    Reply,
+    to_json,
+)
 from osap_bridge.osap.profile import Action, Profile, Property, ResourceKey
 from osap_bridge.osap.schema import Schema, Type
 from osap_bridge.osap.topic import GLOBAL, MODEL, Method, MsgType, Topic
@@ -212,6 +220,7 @@ class Thing:
             return Reply(ACTION_FAILED, f"nothing carries out {key.point}")
         try:
             output = await _settled(self.behaviour.on_operate(key, arguments))
+            check_size(to_json(output))
         except Exception as error:
             return _failed(key, error)
         return Reply(data={} if output is None else output)
@@ -296,6 +305,12 @@ def event_body(content: Mapping[str, Any], date_time: str, uuid: str) -> bytes:
     if not isinstance(basic, Mapping):
         raise ValueError("basic of an event is an object")
     return to_json({**content, "basic": {"dateTime": date_time, "UUID": uuid, **basic}})
+
+
+def check_size(body: bytes) -> None:
+    """Raises ValueError."""
+    if len(body) > MAX_BODY:
+        raise ValueError(f"{len(body)} bytes are more than a message carries, which is {MAX_BODY}")
 
 
 def _key(topic: Topic) -> PointKey:

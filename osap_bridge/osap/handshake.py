@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 import uuid
 from collections.abc import Callable
@@ -75,7 +74,7 @@ class LbsHandshake:
         das_address: Callable[[], DasAddress | None],
         *,
         supported: tuple[int, ...] = SUPPORTED_TYPES,
-        draw: Draw = secrets.token_bytes,
+        draw: Draw = crypto.random_bytes,
         new_key: NewKey = crypto.new_private_key,
     ) -> None:
         self.state = LbsState.START

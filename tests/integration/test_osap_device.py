@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import socket
+import sqlite3
 import stat
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -21,7 +23,7 @@ from osap_bridge.osap.device import OsapDevice
 from osap_bridge.osap.device_handshake import Flow, Offer
 from osap_bridge.osap.device_link import Timers
 from osap_bridge.osap.device_session import ConnectionState
-from osap_bridge.osap.device_store import FileStorage, MemoryStorage
+from osap_bridge.osap.device_store import CachedEvent, FileStorage, MemoryStorage
 from osap_bridge.osap.device_thing import DeviceInfo, PointKey, Refusal
 from osap_bridge.osap.directory import DeviceKeys
 from osap_bridge.osap.packets import Publish, to_bytes
@@ -380,6 +382,33 @@ class TestBreaks:
         assert first.packet.packet_id == second.packet.packet_id
         assert "confirmed" in (await world.told(told.LinkLost)).reason
 
+    @pytest.mark.parametrize("noise", [bytes(8), b"\xf0\x00", b"\x30\xff\xff\xff\xff\x01", b"\x10\x00", b"\x82\x00"])
+    async def test_a_das_that_does_not_speak_mqtt_is_left(self, world: World, noise: bytes) -> None:
+        await world.begin()
+        (await world.online()).writer.write(noise)
+        await world.told(told.LinkLost)
+        await world.told(told.Reconnect)
+
+    async def test_more_messages_than_a_device_can_take_are_dropped_not_hoarded(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        may_go_on = asyncio.Event()
+
+        async def slow(_key: PointKey, _value: Any) -> None:
+            await may_go_on.wait()
+
+        device = await world.begin(on_set=slow)
+        await world.online()
+        for number in range(100):
+            world.das.ask(f"{IOT}/model/attribute/set/{BRIGHTNESS}", b'{"data":{"Value":%d}}' % (number % 100 + 1))
+        async with asyncio.timeout(PATIENCE):
+            while "is dropped" not in caplog.text:  # noqa: ASYNC110 - the log has no event
+                await asyncio.sleep(0.01)
+        may_go_on.set()
+        for _ in range(60):
+            await world.das.next("set_reply")
+        assert device.state is ConnectionState.ONLINE
+
     async def test_it_pings_at_the_interval_and_leaves_a_silent_das_after_two(self, world: World) -> None:
         device = await world.begin()
         connection = await world.online()
@@ -393,6 +422,65 @@ class TestBreaks:
         assert "keep-alive" in (await world.told(told.LinkLost)).reason
         assert world.das.pings.qsize() == 1
         await world.told(told.Reconnect)
+
+
+class TestTrouble:
+    async def test_a_device_that_cannot_store_its_keys_works_on(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Full(MemoryStorage):
+            def keep_keys(self, _keys: DeviceKeys | None) -> None:
+                raise OSError("no space left on device")
+
+        await world.begin(storage=Full())
+        await world.online()
+        assert "cannot store its keys: no space left" in caplog.text
+
+    async def test_a_device_that_cannot_read_its_cache_reports_on(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        class Damaged(MemoryStorage):
+            def first_event(self) -> CachedEvent | None:
+                raise sqlite3.DatabaseError("database disk image is malformed")
+
+        device = await world.begin(storage=Damaged())
+        await world.online()
+        for _ in range(3):
+            await world.das.next("/report/")
+        await device.emit("LightControl/ButtonPressed", {"presses": 1})
+        await device.set(BRIGHTNESS, 5)
+        assert value_of(await world.das.next("/report/")) == 5
+        assert "cannot use its event cache" in caplog.text
+
+    async def test_a_name_that_no_longer_resolves_falls_back_to_the_last_address(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        device = await world.begin()
+        await world.online()
+        await device.stop()
+        named = await world.device(lbs=("localhost", world.lbs.address[1]))
+        await world.online()
+
+        async def gone(*_: Any, **__: Any) -> Any:
+            raise socket.gaierror("Name or service not known")
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", gone)
+        world.das.connacks.append(11)
+        world.das.connections[-1].writer.close()
+        await world.told(told.Offline)
+        await world.online()
+        assert named.state is ConnectionState.ONLINE
+
+    async def test_a_device_forced_offline_may_be_started_again(self, world: World) -> None:
+        device = await world.begin(connacks=(10,))
+        await world.told(told.Offline)
+        async with asyncio.timeout(PATIENCE):
+            assert [event async for event in world.watch] == []
+        world.watch = device.events()
+        await device.start()
+        await world.online()
+        with pytest.raises(RuntimeError, match="is running"):
+            await device.start()
 
 
 class TestOrders:
@@ -557,6 +645,13 @@ class TestThing:
         answer = await self.ask(world, f"model/service/operate/{path}", body)
         assert answer["code"] == code
 
+    @pytest.mark.parametrize("output", [float("nan"), b"bytes", "x" * 20_000], ids=["nan", "bytes", "too long"])
+    async def test_an_output_that_cannot_be_sent_is_a_failed_operation(self, world: World, output: Any) -> None:
+        await world.begin(on_operate=lambda _key, _arguments: output)
+        await world.online()
+        answer = await self.ask(world, "model/service/operate/LightControl/Blink", {"data": {"times": 1}})
+        assert answer["code"] == "0x00100001"
+
     @pytest.mark.parametrize(
         ("path", "data"),
         [
@@ -631,7 +726,7 @@ class TestEvents:
         )
         for presses in range(3):
             await before.emit("LightControl/ButtonPressed", {"presses": presses})
-        before.close()
+        await before.stop()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
         device = await world.begin(state_path=path)
@@ -640,7 +735,6 @@ class TestEvents:
         assert [said.content["presses"] for said in replayed] == [0, 1, 2, 3]
         assert [".250" in said.content["basic"]["dateTime"] for said in replayed] == [True, True, True, False]
         await device.stop()
-        device.close()
 
     async def test_an_unconfirmed_event_comes_again_with_its_uuid_and_a_new_seq(self, world: World) -> None:
         device = await world.begin()
@@ -725,11 +819,9 @@ class TestPersistence:
         assert (await world.told(told.Authenticated)).flow is Flow.FIRST
         await world.online()
         await device.stop()
-        device.close()
         again = await world.device(lbs=world.lbs.address, state_path=path)
         assert (await world.told(told.Authenticated)).flow is Flow.ORIGINAL
         await again.stop()
-        again.close()
 
     async def test_the_draft_re_authenticates_with_key_agreement(self, world: World) -> None:
         storage = MemoryStorage()
