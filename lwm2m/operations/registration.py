@@ -17,6 +17,8 @@ VERSIONS = ("1.0", "1.1", "1.2")
 MAX_ENDPOINT = 255
 MAX_LIFETIME = 2**63 - 1
 DEFAULT_LIFETIME = 86400
+MAX_KEPT = 4096
+"""Bytes of an object list that is worth remembering."""
 SEND_FORMATS = (ContentFormat.SENML_JSON, ContentFormat.SENML_CBOR)
 
 _LETTERS = {"1.1": "UTSN", "1.2": "UTSNMH"}
@@ -299,16 +301,19 @@ def _object_list(request: Request) -> tuple[Link, ...]:
         raise BadRequest("the object list is missing")
     if request.content_format != ContentFormat.LINK:
         raise UnsupportedContentFormat("an object list is in link format")
-    return _links(request.payload)
+    read = _kept_links if len(request.payload) <= MAX_KEPT else _links
+    return read(request.payload)
 
 
-@lru_cache(maxsize=256)
 def _links(payload: bytes) -> tuple[Link, ...]:
-    """Thousands of equal devices register with equal lists: those are read and kept once."""
     try:
         return parse(payload.decode())
     except ValueError as error:
         raise BadRequest(f"the object list cannot be read: {error}") from None
+
+
+_kept_links = lru_cache(maxsize=256)(_links)
+"""Thousands of equal devices register with equal lists: those are read once."""
 
 
 def _is_digits(text: str) -> bool:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
     """`grace` in seconds is added to every lifetime before a registration expires (93 waits for the last
-    retransmission). `max_events` bounds what waits for one subscriber, `kept_object_lists` how many different object
+    retransmission). `max_links` leaves room for a gateway that shows hundreds of devices as instances of one client.
+    `max_events` bounds what waits for one subscriber, `kept_object_lists` how many different object
     lists are remembered to be shared."""
 
     max_registrations: int = 100_000
-    max_links: int = 512
+    max_links: int = 4096
     max_observations_per_client: int = 64
     max_events: int = 1024
     kept_object_lists: int = 1024

@@ -15,6 +15,7 @@ from lwm2m.link_format import Link
 from lwm2m.model.path import Path
 
 EXPECTED_OBJECTS = (1, 3)
+MAX_KEPT_LINKS = 64
 _IMPLICIT_VERSIONS: Mapping[str, Mapping[int, tuple[int, int]]] = {
     "1.0": {},
     "1.1": {0: (1, 1), 1: (1, 1), 3: (1, 1), 4: (1, 1), 5: (1, 1)},
@@ -107,7 +108,8 @@ def _formats(root_link: Link | None) -> tuple[int, ...]:
 
 
 class ObjectLists:
-    """Reads object lists and keeps the last ones read, so that equal clients share one."""
+    """Reads object lists and keeps the last ones read, so that equal clients share one. Long lists are not kept:
+    they are rarely equal, and a stranger could fill the memory with them."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -115,6 +117,8 @@ class ObjectLists:
 
     def read(self, links: tuple[Link, ...], lwm2m: str) -> ObjectList:
         """Raises BadRequest."""
+        if len(links) > MAX_KEPT_LINKS:
+            return ObjectList.read(links, lwm2m)
         key = (lwm2m, *((link.target, *link.attributes.items()) for link in links))
         found = self._kept.get(key)
         if found is None:

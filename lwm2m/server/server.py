@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 
 STORE_RETRY = 1.0
 """Seconds until an expiry is tried again that the store did not take."""
+STORE_PATIENCE = 5.0
+"""Seconds that a store gets for the last changes when the server stops."""
 
 
 class NotRegistered(Exception):
@@ -137,7 +139,7 @@ class Server:
         await self._observer.stop()
         for endpoint in self._endpoints:
             await endpoint.stop()
-        await self._commits.drain()
+        await self._drain()
         await self._store.close()
         self._broadcast.end()
 
@@ -249,6 +251,13 @@ class Server:
                 await endpoint.stop()
             await self._store.close()
             raise
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(STORE_PATIENCE):
+                await self._commits.drain()
+        except TimeoutError:
+            log.error("the store did not take the last changes within %g s", STORE_PATIENCE)
 
     async def _handle(self, endpoint: Endpoint, request: Request, peer: Peer) -> Response:
         response = await self._intake.handle(endpoint, request, peer)

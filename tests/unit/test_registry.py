@@ -10,16 +10,17 @@ from lwm2m.coap.message import Peer
 from lwm2m.errors import BadRequest, NotFound, RequestEntityTooLarge, ServiceUnavailable
 from lwm2m.link_format import Link, parse
 from lwm2m.operations.registration import Binding, Deregister, Register, Update
-from lwm2m.server.limits import ServerLimits
+from lwm2m.server.limits import DEFAULT_LIMITS, ServerLimits
 from lwm2m.server.object_list import ObjectList, ObjectLists
 from lwm2m.server.registry import Registration, RegistrationChange, Registry
 from tests.unit.server_endpoint import peer
 
 LINKS = (Link("/1/0"), Link("/3/0"))
 NOW, WALL = 1000.0, 1_700_000_000.0
+SOMEBODY = peer()
 
 
-def new_registry(limits: ServerLimits = ServerLimits()) -> Registry:  # noqa: B008  # immutable
+def new_registry(limits: ServerLimits = DEFAULT_LIMITS) -> Registry:
     numbers = count(1)
     return Registry(lambda: f"id{next(numbers)}", limits)
 
@@ -28,8 +29,8 @@ def registered(
     registry: Registry,
     endpoint: str = "a",
     lifetime: int = 60,
-    who: Peer = peer(),
-    now: float = NOW,  # noqa: B008
+    who: Peer = SOMEBODY,
+    now: float = NOW,
 ) -> Registration:
     change = registry.register(Register(endpoint, lifetime, LINKS), who, now, WALL)
     assert change.after is not None
@@ -303,3 +304,10 @@ def test_equal_lists_are_shared_and_old_ones_forgotten() -> None:
     assert lists.read(parse("</1/0>"), "1.0") is not first
     assert lists.read(parse("</1/0>"), "1.1") is not first
     assert len(lists._kept) == 1
+
+
+def test_long_lists_are_not_kept() -> None:
+    lists = ObjectLists(8)
+    long = tuple(Link(f"/3303/{number}") for number in range(65))
+    assert lists.read(long, "1.1") == lists.read(long, "1.1")
+    assert len(lists._kept) == 0

@@ -188,6 +188,21 @@ async def test_a_closed_stream_ends(server: Server, endpoint: MemoryEndpoint) ->
     assert [event async for event in events] == []
 
 
+async def test_a_store_that_hangs_does_not_keep_the_server_from_stopping(
+    endpoint: MemoryEndpoint, store: SlowStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("lwm2m.server.server.STORE_PATIENCE", 0.01)
+    server = Server([endpoint], store=store)
+    await server.start()
+    store.open.clear()
+    waiting = asyncio.create_task(endpoint.receive(register(), peer()))
+    await store.calls.get()
+    await server.stop()
+    assert "did not take the last changes" in caplog.text
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+
 # Identities
 
 
