@@ -248,6 +248,14 @@ class MessageLayer(MessageManager):  # type: ignore[misc]  # aiocoap is not type
             on_delivery(Delivery.TIMED_OUT)
         self._continue_backlog_if_idle(message.remote)
 
+    def _continue_backlog(self, remote: UdpAddress) -> None:
+        """Called when the one exchange with this peer has ended. aiocoap looks through those of all peers instead."""
+        waiting = self._backlogs[remote]
+        if waiting:
+            self._send_initially(*waiting.pop(0))
+        else:
+            del self._backlogs[remote]
+
     def _continue_backlog_if_idle(self, remote: UdpAddress) -> None:
         if self._active_exchanges is not None and remote in self._backlogs:
             self._continue_backlog(remote)

@@ -27,6 +27,8 @@ from lwm2m.coap.endpoint import (
 from lwm2m.coap.message import Peer, Request, Response, Subscription
 
 COAP_PORT = 5683
+RESOLVING_TIME = 10.0
+"""Seconds that the name service gets."""
 
 log = logging.getLogger("lwm2m.coap")
 
@@ -83,7 +85,10 @@ class AiocoapEndpoint:
         host, port = parse_uri(uri)
         udp = self._live().udp
         try:
-            sockaddr = await resolve(host, port, udp.family)
+            async with asyncio.timeout(RESOLVING_TIME):
+                sockaddr = await resolve(host, port, udp.family)
+        except TimeoutError:
+            raise Unreachable(f"cannot find {host}: the name service does not answer") from None
         except OSError as error:
             raise Unreachable(f"cannot find {host}: {error.strerror or error}") from error
         return Peer(udp.local, (plain_host(sockaddr), port))

@@ -141,7 +141,8 @@ class Endpoint(Protocol):
 
     async def notify(self, subscription: Subscription, response: Response, *, confirmable: bool = False) -> Delivery:
         """Send a notification. While a confirmable one is unacknowledged only the newest waits. A response that is no
-        success ends the observation."""
+        success ends the observation, and so does a peer that resets or never acknowledges one. `RESET` as well when
+        nobody observes any more: that is how a Reset of a non-confirmable notification shows, with the next one."""
         ...
 
     def forget(self, subscription: Subscription) -> None:
