@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TypeAlias
 
 from lwm2m.errors import BadRequest, LwM2MError, NotAcceptable, RequestEntityTooLarge
 from lwm2m.model.definition import Definitions, Type
@@ -14,14 +13,11 @@ from lwm2m.model.record import ObjectLink, Record, Value
 
 MAX_RECORDS = 8192
 
-INTEGERS = range(-(2**63), 2**63)
-UNSIGNED_INTEGERS = range(2**64)
-_INTEGER_TYPES = {Type.INTEGER: INTEGERS, Type.UNSIGNED: UNSIGNED_INTEGERS, Type.TIME: INTEGERS}
+_INTEGERS = range(-(2**63), 2**63)
+_UNSIGNED = range(2**64)
+_INTEGER_TYPES = {Type.INTEGER: _INTEGERS, Type.UNSIGNED: _UNSIGNED, Type.TIME: _INTEGERS}
 _STRING_TYPES = frozenset({Type.STRING, Type.CORELNK})
 _PLAIN_TYPES = {Type.BOOLEAN: bool, Type.OPAQUE: bytes, Type.OBJLNK: ObjectLink}
-
-Item: TypeAlias = Value | Decimal
-"""A value as a format yields it, before its type is known; Decimal keeps what a JSON number says exactly."""
 
 _WORDS: dict[type, str] = {
     str: "text",
@@ -51,8 +47,16 @@ def typed(path: Path, item: object, definitions: Definitions) -> Value:
     expected = type_of(path, definitions) or _suggested(path, item)
     value = _as_type(expected, item)
     if value is None:
-        raise BadRequest(f"{path} takes {expected.value}, not {_WORDS.get(type(item), 'this kind of value')}")
+        raise BadRequest(_mismatch(path, expected, item))
     return value
+
+
+def _mismatch(path: Path, expected: Type, item: object) -> str:
+    if isinstance(item, str) and expected in _STRING_TYPES:
+        return f"the text for {path} is not Unicode"
+    if type(item) in (int, float, Decimal) and (expected in _INTEGER_TYPES or expected is Type.FLOAT):
+        return f"the number for {path} does not fit its type, {expected.value}"
+    return f"{path} takes {expected.value}, not {_WORDS.get(type(item), 'this kind of value')}"
 
 
 def _suggested(path: Path, item: object) -> Type:
@@ -60,7 +64,7 @@ def _suggested(path: Path, item: object) -> Type:
         case bool():
             return Type.BOOLEAN
         case int():
-            return Type.INTEGER if item in INTEGERS else Type.UNSIGNED
+            return Type.INTEGER if item in _INTEGERS else Type.UNSIGNED
         case float() | Decimal():
             return Type.FLOAT
         case str():
@@ -69,7 +73,7 @@ def _suggested(path: Path, item: object) -> Type:
             return Type.OPAQUE
         case ObjectLink():
             return Type.OBJLNK
-    raise BadRequest(f"{path} has no value of a known type")
+    raise BadRequest(f"{path} has no value that LwM2M knows a type for")
 
 
 def _as_type(expected: Type, item: object) -> Value | None:
@@ -151,7 +155,8 @@ def single_target(base: Path, definitions: Definitions, refusal: type[LwM2MError
 
 
 def single_value(records: Sequence[Record], base: Path, definitions: Definitions) -> Value:
-    """The one value that TEXT, OPAQUE or CBOR can carry. Raises NotAcceptable."""
+    """The one value that TEXT, OPAQUE or CBOR can carry. Raises NotAcceptable when there is not exactly one, BadRequest
+    when it is of another type."""
     single_target(base, definitions, NotAcceptable)
     if len(records) != 1 or records[0].path != base or records[0].value is None:
         raise NotAcceptable(f"this content format carries one single value, and {base} has {len(records)} records")

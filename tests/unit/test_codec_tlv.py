@@ -273,6 +273,22 @@ def test_the_number_of_records_has_a_limit() -> None:
     assert len(tlv.decode(entries[:-3], Path(65000, 0), DEFINITIONS)) == MAX_RECORDS
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        ("/3/0/9", 2**63, "the number for /3/0/9 does not fit its type, Integer"),
+        ("/3/0/9", 1.5, "the number for /3/0/9 does not fit its type, Integer"),
+        ("/3/0/9", True, "/3/0/9 takes Integer, not a boolean"),
+        ("/3/0/0", b"a", "/3/0/0 takes String, not bytes"),
+        ("/3/0/0", "\ud800", "the text for /3/0/0 is not Unicode"),
+    ],
+)
+def test_a_refusal_says_what_is_wrong(path: str, value: Value, reason: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        tlv.encode(records((path, value)), Path.parse(path), DEFINITIONS)
+    assert refused.value.diagnostic == reason
+
+
 def test_a_refusal_never_quotes_the_value() -> None:
     with pytest.raises(LwM2MError) as refused:
         tlv.encode(records(("/0/0/5", "my secret key")), Path(0, 0), DEFINITIONS)
