@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from lwm2m.client import Client
+from lwm2m.coap.endpoint import Limits
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import shipped
 from lwm2m.model.record import Record
@@ -25,6 +26,9 @@ from osap_bridge.store import Store
 
 GATHER = 1.0
 """Seconds for which changes of an object list are collected before the server is told."""
+
+LIMITS = Limits(max_observations_per_client=8192)
+"""One client may stand for hundreds of devices, and a server may observe something of each."""
 
 DISTRIBUTION = "lwm2m-toolkit"
 
@@ -123,4 +127,5 @@ class Bridge:
             lifetime=config.lifetime,
             definitions=self._definitions,
             gather=GATHER,
+            limits=LIMITS,
         )

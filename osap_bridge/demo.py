@@ -29,6 +29,7 @@ from osap_bridge.simulation import SimulatedDevice
 ANY_PORT = Address("127.0.0.1", 0)
 CODE = "QWERTY"
 LAMP, SENSOR, DOOR = "Z10000001", "Z20000002", "Z30000003"
+NAMES = {LAMP: "the lamp", SENSOR: "the sensor", DOOR: "the door controller"}
 PRODUCTS = {LAMP: "EZ-Lamp-Dim", SENSOR: "EZ-Humiture", DOOR: "EZ-Door"}
 STEP_WITHIN = 5.0
 

@@ -88,6 +88,7 @@ class Gateway:
         self._present: dict[str, Presence] = {}
         self._at: dict[str, dict[str, Presence]] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
+        self._to_ask: dict[str, asyncio.TimerHandle] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._status = StatusBoard(store, os.getpid())
@@ -108,14 +109,13 @@ class Gateway:
 
     async def stop(self) -> None:
         """De-register every client. May be called twice."""
-        for handle in self._leaving.values():
+        for handle in (*self._leaving.values(), *self._to_ask.values()):
             handle.cancel()
         tasks = [*self._tasks, *self._asking.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks = []
-        self._asking.clear()
         await asyncio.gather(self._clients.stop(), self._protocol.stop())
         self._status.flush(self._wall())
         self._store.gone()
@@ -242,23 +242,37 @@ class Gateway:
 
     def _ask_later(self, presence: Presence) -> None:
         self._end_asking(presence.serial)
-        task = asyncio.create_task(self._ask_for_unknown(presence), name=f"asking {presence.serial}")
-        self._asking[presence.serial] = task
+        loop = asyncio.get_running_loop()
+        self._to_ask[presence.serial] = loop.call_later(self._settings.ask_after, self._begin_asking, presence)
+
+    def _begin_asking(self, presence: Presence) -> None:
+        del self._to_ask[presence.serial]
+        if unknown := list(presence.unknown()):
+            task = asyncio.create_task(self._ask_for(unknown), name=f"asking {presence.serial}")
+            self._asking[presence.serial] = task
+            task.add_done_callback(lambda done: self._asked(presence.serial, done))
+
+    def _asked(self, serial: str, task: asyncio.Task[None]) -> None:
+        if self._asking.get(serial) is task:
+            del self._asking[serial]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s was asked in vain", serial, exc_info=error)
 
     def _end_asking(self, serial: str) -> None:
+        if (handle := self._to_ask.pop(serial, None)) is not None:
+            handle.cancel()
         if (task := self._asking.pop(serial, None)) is not None:
             task.cancel()
 
-    async def _ask_for_unknown(self, presence: Presence) -> None:
-        await asyncio.sleep(self._settings.ask_after)
-        for part, path in list(presence.unknown()):
-            point = part.model.point_at(path)
+    async def _ask_for(self, unknown: Sequence[tuple[Part, Path]]) -> None:
+        for part, path in unknown:
+            entity, point = part.model.entity, part.model.point_at(path)
             try:
-                value = await self._protocol.get(part.model.entity, point)
+                value = await self._protocol.get(entity, point)
             except (LwM2MError, TimeoutError, OSError) as error:
-                log.debug("%s: %s was asked for in vain: %s", presence.serial, point, error)
+                log.debug("%s: %s was asked for in vain: %s", entity.serial, point, error)
             else:
-                self.on_report(Report(part.model.entity, point, value))
+                self.on_report(Report(entity, point, value))
 
     # What servers ask
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from osap_bridge.demo import DOOR, LAMP, PRODUCTS, SENSOR, STEP_WITHIN, Demo, Refused
+from osap_bridge.demo import DOOR, LAMP, NAMES, PRODUCTS, SENSOR, STEP_WITHIN, Demo, Refused
 from osap_bridge.osap.device_events import Authenticated, DeviceEvent, Online, SessionKeyAgreed
 from osap_bridge.osap.profile import ResourceKey
 from osap_bridge.protocol import Entity
@@ -65,23 +65,31 @@ class Story:
         """A device says goodbye, and the server knows at once."""
         await self.demo.sensor.stop()
         if self.demo.topology == "per-device":
-            return await self._until(f"{SENSOR} says goodbye", "not registered", self._registration_of_sensor)
-        return await self._until(f"{SENSOR} says goodbye", "gone from the gateway", self._instance_of_sensor)
+            return await self._until(
+                f"{NAMES[SENSOR]} {SENSOR} says goodbye", "not registered", self._registration_of_sensor
+            )
+        return await self._until(
+            f"{NAMES[SENSOR]} {SENSOR} says goodbye", "gone from the gateway", self._instance_of_sensor
+        )
 
     async def _authenticated(self, serial: str) -> Result:
         await self._hear(serial, Authenticated)
         flows = [event.flow.value for event in self._heard[serial] if isinstance(event, Authenticated)]
-        return Result(f"{serial} is authenticated", "first authentication", ", ".join(flows) or "nothing")
+        return Result(
+            f"{NAMES[serial]} {serial} is authenticated", "first authentication", ", ".join(flows) or "nothing"
+        )
 
     async def _agreed(self, serial: str) -> Result:
         await self._hear(serial, SessionKeyAgreed)
         das = [event.das for event in self._heard[serial] if isinstance(event, SessionKeyAgreed)]
         host, port = self.demo.bridge.protocol.das_address
-        return Result(f"{serial} agrees on a session key", f"sent to {host}:{port}", f"sent to {', '.join(das)}")
+        return Result(
+            f"{NAMES[serial]} {serial} agrees on a session key", f"sent to {host}:{port}", f"sent to {', '.join(das)}"
+        )
 
     async def _online(self, serial: str) -> Result:
         await self._hear(serial, Online)
-        return Result(f"{serial} is online", "online", self.demo.devices[serial].device.state.value)
+        return Result(f"{NAMES[serial]} {serial} is online", "online", self.demo.devices[serial].device.state.value)
 
     async def _registered(self, serial: str) -> Result:
         """As a client of its own, or by its instance of object 10241 in the gateway's object list."""
@@ -95,7 +103,7 @@ class Story:
                 return "not registered"
             return expected if not single or expected.rpartition(" ")[2] in links else f"{endpoint} without it"
 
-        return await self._until(f"{serial} is on the LwM2M server", expected, look)
+        return await self._until(f"{NAMES[serial]} {serial} is on the LwM2M server", expected, look)
 
     async def _values_of_lamp(self) -> Result:
         expected = self.demo.lamp.device.value("PowerMeter/Power") / 10
