@@ -14,6 +14,8 @@ from lwm2m.coap.message import Code, Response
 
 NO_FURTHER_SEQUENCE = 2**32 - 1
 """The Communication Sequence Delay Timer that says so. lwm2m.md §5.6."""
+LEAST_DELAY = 1.0
+"""Seconds between two tries whatever object 1 says: a server may write zeros there and then be gone."""
 _MOST_DOUBLINGS = 20
 
 
@@ -206,11 +208,12 @@ class Registration:
     def _arm_retry(self, event: Event, now: float) -> tuple[Action, ...]:
         settings = self._settings()
         if isinstance(event, Failed) and self._attempt < settings.retry_count:
-            self._deadline = now + settings.retry_timer * 2 ** min(self._attempt - 1, _MOST_DOUBLINGS)
+            delay = settings.retry_timer * 2 ** min(self._attempt - 1, _MOST_DOUBLINGS)
         else:
             self._attempt = 0
             self._sequence += 1
-            self._deadline = now + settings.sequence_delay
+            delay = settings.sequence_delay
+        self._deadline = now + max(LEAST_DELAY, delay)
         return ()
 
     def _remember(self, event: Event, _now: float) -> tuple[Action, ...]:

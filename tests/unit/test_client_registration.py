@@ -106,6 +106,14 @@ def test_the_largest_sequence_delay_means_no_further_sequence() -> None:
     assert registration.state is State.FAILED
 
 
+def test_a_second_lies_between_tries_whatever_a_server_wrote() -> None:
+    registration = machine(Settings(retry_count=10**9, retry_timer=0))
+    registration.handle(Start(), 0)
+    registration.handle(Due(), 0)
+    registration.handle(Failed("no answer"), 5)
+    assert registration.deadline() == 6
+
+
 def test_success_forgets_the_tries_before() -> None:
     registration = machine(Settings(lifetime=60, retry_timer=10))
     registration.handle(Start(), 0)
