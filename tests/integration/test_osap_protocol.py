@@ -68,7 +68,6 @@ async def lamp(protocol: OsapProtocol, **options: Any) -> AsyncIterator[OsapDevi
         yield device
     finally:
         await device.stop()
-        device.close()
 
 
 class Told:
