@@ -37,11 +37,15 @@ class NotOnCurve(ValueError):
 
 def share_key(code: str, serial: str, *, lower_case: bool = False) -> bytes:
     """32 ASCII bytes. `lower_case`: the variant that a device tries after result 1. osap.md §3.1"""
+    derived = hashlib.pbkdf2_hmac("sha256", share_key_v2(code, serial, lower_case=lower_case), _SALT, 3, 32)
+    return derived.hex().upper()[10:42].encode()
+
+
+def share_key_v2(code: str, serial: str, *, lower_case: bool = False) -> bytes:
+    """32 ASCII bytes, of devices with the older SDK; for others a step on the way. osap.md §§3.1, 9"""
     digest = hashlib.md5(code.encode() + serial.encode()).hexdigest()
     first = digest if lower_case else digest.upper()
-    third = _upper_md5(_upper_md5(first.encode() + _SALT))
-    derived = hashlib.pbkdf2_hmac("sha256", third, _SALT, 3, 32)
-    return derived.hex().upper()[10:42].encode()
+    return _upper_md5(_upper_md5(first.encode() + _SALT))
 
 
 def wrap_key(code: str, serial: str, *, lower_case: bool = False) -> bytes:

@@ -54,6 +54,7 @@ class _NoMatch(Exception):
 
 
 _ANSWER_TO: dict[int, Control] = {
+    Control.V2_REQUEST: Control.V2_RESPONSE,
     Control.REFRESH_REQUEST: Control.REFRESH_RESPONSE,
     Control.APPLY_REQUEST: Control.APPLY_RESPONSE,
     Control.ORIGINAL_1: Control.ORIGINAL_2,
@@ -74,6 +75,7 @@ class LbsHandshake:
         das_address: Callable[[], DasAddress | None],
         *,
         supported: tuple[int, ...] = SUPPORTED_TYPES,
+        accept_v2: bool = True,
         draw: Draw = crypto.random_bytes,
         new_key: NewKey = crypto.new_private_key,
     ) -> None:
@@ -82,6 +84,8 @@ class LbsHandshake:
         self._directory = directory
         self._das_address = das_address
         self._supported = supported
+        self._accept_v2 = accept_v2
+        self._speaks_v2 = False
         self._draw = draw
         self._new_key = new_key
         self._reader = FrameReader()
@@ -143,19 +147,12 @@ class LbsHandshake:
         request = messages.read_ecdh_request(content)
         self.serial = request.serial
         wrap_key, point = self._unwrap(request)
-        own = self._new_key()
-        try:
-            self._master_key = crypto.agree_master_key(own, point)
-        except crypto.NotOnCurve:
-            raise _Refused(Result.ECDH_FAILED) from None
-        tag, cipher = crypto.gcm_encrypt(wrap_key, crypto.public_point(own))
+        tag, cipher = crypto.gcm_encrypt(wrap_key, self._agree(point))
         return LbsStep(messages.ecdh_response(current, tag, cipher))
 
     def _unwrap(self, request: messages.EcdhRequest) -> tuple[bytes, bytes]:
         """The wrap key that opens the request, and the device's public key. osap.md §3.1"""
-        code = self._directory.verification_code(request.serial)
-        if code is None:
-            raise _Refused(Result.UNKNOWN_SERIAL)
+        code = self._code()
         for lower_case in (False, True):
             wrap_key = crypto.wrap_key(code, request.serial, lower_case=lower_case)
             try:
@@ -163,6 +160,37 @@ class LbsHandshake:
             except crypto.DecryptionFailed:
                 continue
         raise _Refused(Result.WRONG_CODE)
+
+    def _on_v2_request(self, content: bytes, _now: float) -> LbsStep:
+        """osap.md §9"""
+        if not self._accept_v2:
+            raise _Refused(Result.WRONG_ORDER)
+        request = messages.read_v2_request(content)
+        self.serial, self._speaks_v2 = request.serial, True
+        wrap_key = crypto.share_key_v2(self._code(), self.serial)[: crypto.KEY_LENGTH]
+        try:
+            point = crypto.cbc_decrypt(wrap_key, request.cipher)
+        except crypto.DecryptionFailed:
+            raise _Refused(Result.WRONG_CODE) from None
+        if len(point) != crypto.POINT_LENGTH:
+            raise _Refused(Result.WRONG_CODE)
+        own = self._agree(point)
+        return LbsStep(messages.encrypted(Control.V2_RESPONSE, wrap_key, own, result=True))
+
+    def _code(self) -> str:
+        code = self._directory.verification_code(self.serial)
+        if code is None:
+            raise _Refused(Result.UNKNOWN_SERIAL)
+        return code
+
+    def _agree(self, point: bytes) -> bytes:
+        """The LBS's public key, after the master key is known."""
+        own = self._new_key()
+        try:
+            self._master_key = crypto.agree_master_key(own, point)
+        except crypto.NotOnCurve:
+            raise _Refused(Result.ECDH_FAILED) from None
+        return crypto.public_point(own)
 
     def _on_apply(self, content: bytes, now: float) -> LbsStep:
         self._verify(messages.read_signed(content))
@@ -180,7 +208,8 @@ class LbsHandshake:
         self._dev_id, self._session_key = dev_id, self._draw(crypto.KEY_LENGTH)
         self._directory.keep_keys(self.serial, DeviceKeys(dev_id, self._master_key))
         given = Assignment(dev_id, self._session_key)
-        answer = messages.assignment(control, self._master_key, given, self._signature())
+        write = messages.assignment_v2 if self._speaks_v2 else messages.assignment
+        answer = write(control, self._master_key, given, self._signature())
         return LbsStep(answer, grant=self._grant(now))
 
     def _on_confirm(self, content: bytes, _now: float) -> LbsStep:
@@ -190,8 +219,7 @@ class LbsHandshake:
     def _on_original_1(self, content: bytes, _now: float) -> LbsStep:
         request = messages.read_original_request(content)
         self.serial = request.serial
-        if self._directory.verification_code(request.serial) is None:
-            raise _Refused(Result.UNKNOWN_SERIAL)
+        self._code()
         kept = self._require_dev_id(request.dev_id)
         if kept.master_key is None:
             raise _Refused(Result.MASTER_KEY_INVALID)
@@ -254,6 +282,7 @@ _LbsHandler: TypeAlias = Callable[[LbsHandshake, bytes, float], LbsStep]
 
 _LBS_TABLE: dict[tuple[LbsState, int], tuple[_LbsHandler, LbsState]] = {
     (LbsState.START, Control.ECDH_REQUEST): (LbsHandshake._on_ecdh_request, LbsState.ECDH_DONE),
+    (LbsState.START, Control.V2_REQUEST): (LbsHandshake._on_v2_request, LbsState.ECDH_DONE),
     (LbsState.START, Control.ORIGINAL_1): (LbsHandshake._on_original_1, LbsState.REFRESH),
     (LbsState.ECDH_DONE, Control.APPLY_REQUEST): (LbsHandshake._on_apply, LbsState.KEYED),
     (LbsState.ECDH_DONE, Control.REFRESH_REQUEST): (LbsHandshake._on_refresh, LbsState.KEYED),

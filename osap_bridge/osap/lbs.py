@@ -17,7 +17,10 @@ _READ_SIZE = 4096
 
 
 class Lbs:
-    """`on_result(serial, code)` is told the end of every connection that named a serial; 0 is success."""
+    """`on_result(serial, code)` is told the end of every connection that named a serial; 0 is success.
+
+    `accept_v2_auth`: devices with the older SDK may authenticate, too. osap.md §9
+    """
 
     def __init__(
         self,
@@ -29,6 +32,7 @@ class Lbs:
         port: int = 0,
         clock: Callable[[], float] = time.monotonic,
         on_result: Callable[[str, int], None] | None = None,
+        accept_v2_auth: bool = True,
         idle_timeout: float = 10.0,
         lifetime: float = 30.0,
         max_connections: int = 512,
@@ -39,6 +43,7 @@ class Lbs:
         self._host, self._port = host, port
         self._clock = clock
         self._on_result = on_result
+        self._accept_v2_auth = accept_v2_auth
         self._idle_timeout = idle_timeout
         self._lifetime = lifetime
         self._max_connections = max_connections
@@ -79,7 +84,7 @@ class Lbs:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = str(writer.get_extra_info("peername"))
-        handshake = LbsHandshake(self._directory, self._das_address)
+        handshake = LbsHandshake(self._directory, self._das_address, accept_v2=self._accept_v2_auth)
         try:
             async with asyncio.timeout(self._lifetime):
                 await self._converse(handshake, reader, writer, peer)

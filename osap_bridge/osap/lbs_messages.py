@@ -21,11 +21,14 @@ _ENVELOPE = b"\x01\x01\x00"
 _ENVELOPE_ECDH = b"\x01\x02\x00"
 _MAX_GROUP = 64
 _MAX_DAS_TEXT = 63
+_V2_POINT_LENGTH = 112
 
 
 class Control(IntEnum):
     ECDH_REQUEST = 0x1A
     ECDH_RESPONSE = 0x2A
+    V2_REQUEST = 0x12
+    V2_RESPONSE = 0x22
     REFRESH_REQUEST = 0x42
     REFRESH_RESPONSE = 0x62
     APPLY_REQUEST = 0x72
@@ -73,6 +76,13 @@ class EcdhRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class V2Request:
+    mode: int
+    serial: str
+    cipher: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class EcdhResponse:
     chosen: int
     result: int
@@ -115,6 +125,12 @@ class _Fields:
     def version(self) -> None:
         if self.take(3)[0] != 1:
             raise BadMessage("the form version is not 1")
+
+    def mode(self) -> int:
+        mode = self.byte()
+        if mode not in (AUTH_MODE_SAP, AUTH_MODE_LICENCE):
+            raise BadMessage(f"there is no authentication mode {mode}")
+        return mode
 
     def serial(self) -> str:
         length = self.byte()
@@ -174,11 +190,15 @@ def read_ecdh_request(content: bytes) -> EcdhRequest:
     current, group = read_negotiation(content)
     fields = _Fields(content[2 + len(group) :])
     fields.version()
-    mode = fields.byte()
-    if mode not in (AUTH_MODE_SAP, AUTH_MODE_LICENCE):
-        raise BadMessage(f"there is no authentication mode {mode}")
-    serial = fields.serial()
-    return EcdhRequest(current, group, mode, serial, fields.take(crypto.TAG_LENGTH), fields.last(crypto.POINT_LENGTH))
+    identity = fields.mode(), fields.serial()
+    return EcdhRequest(current, group, *identity, fields.take(crypto.TAG_LENGTH), fields.last(crypto.POINT_LENGTH))
+
+
+def read_v2_request(content: bytes) -> V2Request:
+    """The first message of the older SDK. osap.md §9"""
+    fields = _Fields(content)
+    fields.version()
+    return V2Request(fields.mode(), fields.serial(), fields.last(_V2_POINT_LENGTH))
 
 
 def ecdh_response(chosen: int, tag: bytes, cipher: bytes) -> bytes:
@@ -248,6 +268,12 @@ def assignment(control: Control, master_key: bytes, given: Assignment, signature
         tag, cipher = crypto.gcm_encrypt(master_key, part)
         sealed += tag + _marked(cipher)
     return bytes(Frame(control, _ENVELOPE + b"\x00" + sealed + signature))
+
+
+def assignment_v2(control: Control, master_key: bytes, given: Assignment, signature: bytes) -> bytes:
+    """The same for the older SDK. osap.md §9"""
+    sealed = (_marked(crypto.cbc_encrypt(master_key, part)) for part in (given.dev_id.encode(), given.session_key))
+    return bytes(Frame(control, _ENVELOPE + b"\x00" + b"".join(sealed) + signature))
 
 
 def read_assignment(rest: bytes, master_key: bytes) -> tuple[Assignment, bytes]:

@@ -31,7 +31,7 @@ ANSWERS = {
 }
 KEPT = {"first": None, "refresh": DeviceKeys(vector.DEV_ID, None), "original": KEYS}
 
-controls = st.sampled_from([message[0] for message in REQUESTS]) | st.integers(0, 255)
+controls = st.sampled_from([0x12, *(message[0] for message in REQUESTS)]) | st.integers(0, 255)
 frames = st.builds(lambda control, content: bytes(Frame(control, content)), controls, st.binary(max_size=200))
 
 

@@ -270,7 +270,6 @@ class TestLbs:
             ([], vector.REFRESH_REQUEST),
             ([], vector.DAS_REQUEST),
             ([], vector.ORIGINAL_3),
-            ([], bytes(Frame(0x12, b"\x01\x02\x00"))),
             ([], bytes(Frame(0xC0, b""))),
             ([], bytes(Frame(0xF0, b""))),
             ([vector.ECDH_REQUEST], vector.ECDH_REQUEST),
@@ -315,6 +314,46 @@ class TestLbs:
         step = only(keyed().receive(messages.signed(Control.APPLY_CONFIRM, vector.SIGNATURE), 0.0))
         assert step == LbsStep()
         refused(only(keyed().receive(messages.signed(Control.APPLY_CONFIRM, bytes(48)), 0.0)), Result.WRONG_SIGNATURE)
+
+
+class TestOlderSdk:
+    """osap.md §9. No vector of it is published: these are made of the parts that the others prove."""
+
+    SHARE_KEY = b"057BFBE9A3D6180456084CE01E77E202"
+    WRAP_KEY = SHARE_KEY[:16]
+
+    def request(self, wrap_key: bytes = WRAP_KEY, point: bytes = vector.DEVICE_POINT) -> bytes:
+        identity = bytes([0, len(vector.SERIAL)]) + vector.SERIAL.encode()
+        return bytes(Frame(0x12, b"\x01\x01\x00" + identity + crypto.cbc_encrypt(wrap_key, point)))
+
+    @pytest.mark.parametrize(
+        ("second", "answer"), [(vector.APPLY_REQUEST, 0x82), (vector.REFRESH_REQUEST, 0x62)], ids=["first", "refresh"]
+    )
+    def test_it_authenticates_with_cbc_and_without_variable_header(self, second: bytes, answer: int) -> None:
+        platform = lbs()
+        first = only(platform.receive(self.request(), 0.0)).answer
+        assert first[:6] == bytes.fromhex("2274 010100 00")
+        assert crypto.cbc_decrypt(self.WRAP_KEY, first[6:]) == vector.LBS_POINT
+        assigned = only(platform.receive(second, 0.0))
+        content = assigned.answer[3:]
+        assert (assigned.answer[0], len(content), content[4], content[53]) == (answer, 134, 0x30, 0x20)
+        assert crypto.cbc_decrypt(vector.MASTER_KEY, content[5:53]).decode() == vector.DEV_ID
+        assert crypto.cbc_decrypt(vector.MASTER_KEY, content[54:86]) == vector.SESSION_KEY
+        assert content[86:] == vector.SIGNATURE
+        assert assigned.grant is not None
+        assert only(platform.receive(vector.DAS_REQUEST, 0.0)).answer == vector.DAS_RESPONSE
+
+    def test_its_refusals_have_no_variable_header_either(self) -> None:
+        wrong_code = only(lbs().receive(self.request(wrap_key=bytes(16)), 0.0))
+        assert wrong_code.answer == bytes.fromhex("2204 010100 01")
+        refused(only(lbs().receive(self.request(point=bytes(97)), 0.0)), Result.ECDH_FAILED)
+        refused(only(lbs().receive(self.request(point=bytes(96)), 0.0)), Result.WRONG_CODE)
+        refused(only(lbs(MemoryDirectory({})).receive(self.request(), 0.0)), Result.UNKNOWN_SERIAL)
+        refused(only(lbs().receive(bytes(Frame(0x12, b"")), 0.0)), Result.INVALID_DATA)
+
+    def test_it_is_refused_where_it_is_not_wanted(self) -> None:
+        platform = LbsHandshake(directory(), lambda: DAS, accept_v2=False)
+        refused(only(platform.receive(self.request(), 0.0)), Result.WRONG_ORDER)
 
 
 class TestNegotiation:
