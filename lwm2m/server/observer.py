@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, NamedTuple
 
-from lwm2m.coap.endpoint import Observation, RequestFailed, TimedOut, TooBusy
+from lwm2m.coap.endpoint import Observation, Rejected, RequestFailed, TimedOut, TooBusy, Unreachable
 from lwm2m.coap.message import Peer, Response
 from lwm2m.model.path import Path
 from lwm2m.operations.device_management import CancelObservation, Observe
@@ -178,6 +179,8 @@ class Observer:
         self._publish(Notified(registration.endpoint, operation.path, answer.records, answer.code, self._wall()))
 
     async def _ended(self, endpoint: str, path: Path, refused: bool) -> None:
+        if path not in self._wanted.of(endpoint):
+            return
         change = self._wanted.drop(endpoint, path) if refused else None
         self._publish(ObservationEnded(endpoint, path, EndReason.REFUSED if refused else EndReason.LOST))
         if change is not None:
@@ -188,20 +191,35 @@ class Observer:
         try:
             if leaving:
                 await asyncio.wait(leaving)
-            for path, accept in tuple(self._wanted.of(endpoint).items()):
-                await self._ask_again(registration, Observe(path, accept))
+            await self._ask_for_all(registration)
         finally:
             resuming = self._resuming.get(endpoint)
             if resuming is not None and resuming.task is asyncio.current_task():
                 del self._resuming[endpoint]
 
+    async def _ask_for_all(self, registration: Registration) -> None:
+        """One after the other, until the client does not answer: then it would not answer for the rest either."""
+        endpoint = registration.endpoint
+        waiting = deque(self._wanted.of(endpoint).items())
+        while waiting:
+            path, accept = waiting[0]
+            try:
+                await self._ask_again(registration, Observe(path, accept))
+            except (TimedOut, Unreachable) as error:
+                log.info("the observations of %s could not be renewed: %s", endpoint, error)
+                for lost, _ in waiting:
+                    await self._ended(endpoint, lost, refused=False)
+                return
+            waiting.popleft()
+
     async def _ask_again(self, registration: Registration, operation: Observe) -> None:
+        """Raises TimedOut, Unreachable."""
         endpoint, path = registration.endpoint, operation.path
         if path not in self._wanted.of(endpoint):
             return
         try:
             answer = await self._start(registration, operation, None)
-        except (RequestFailed, InvalidAnswer) as error:
+        except (Rejected, TooBusy, InvalidAnswer) as error:
             log.info("observation of %s at %s could not be renewed: %s", path, endpoint, error)
             await self._ended(endpoint, path, refused=False)
             return

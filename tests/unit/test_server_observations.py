@@ -315,6 +315,32 @@ async def test_a_renewal_without_an_answer_is_tried_with_the_next_update(
     assert (await next_of(Notified, events)).records == (Record(LEVEL, 60),)
 
 
+async def test_a_client_that_does_not_answer_is_not_asked_for_the_rest(
+    server: Server, endpoint: MemoryEndpoint
+) -> None:
+    await register(endpoint)
+    await server.observe("a", LEVEL)
+    await server.observe("a", MEMORY)
+    events = server.events()
+    endpoint.answers[str(LEVEL)] = TimedOut("nothing came")
+    await register(endpoint)
+    ended = [await next_of(ObservationEnded, events), await next_of(ObservationEnded, events)]
+    assert [(end.path, end.reason) for end in ended] == [(LEVEL, EndReason.LOST), (MEMORY, EndReason.LOST)]
+    assert [request.path for _, request in endpoint.asked] == [LEVEL.segments, MEMORY.segments, LEVEL.segments]
+    assert server.observations("a") == (LEVEL, MEMORY)
+
+
+async def test_a_renewal_that_cannot_be_read_holds_up_no_other(server: Server, endpoint: MemoryEndpoint) -> None:
+    await register(endpoint)
+    await server.observe("a", LEVEL)
+    await server.observe("a", MEMORY)
+    events = server.events()
+    endpoint.answers[str(LEVEL)] = Response(Code.CONTENT, b"full", ContentFormat.TEXT, observing=True)
+    await register(endpoint)
+    assert await next_of(ObservationEnded, events) == ObservationEnded("a", LEVEL, EndReason.LOST)
+    assert (await next_of(Notified, events)).path == MEMORY
+
+
 async def test_a_client_that_registers_anew_while_it_is_asked_is_asked_again(
     server: Server, endpoint: MemoryEndpoint
 ) -> None:
