@@ -8,7 +8,7 @@ import typer
 
 from lwm2m.cli.explain import refusal_text
 from lwm2m.cli.failure import Failed, WrongUsage
-from lwm2m.cli.options import URL, AsJson, EndpointName, PathArgument, Timeout, Url, remote, resource_path
+from lwm2m.cli.options import URL, AsJson, EndpointName, PathArgument, Timeout, Url, read_text, remote, resource_path
 from lwm2m.cli.remote import Json
 from lwm2m.cli.render import path_name, print_json, print_table, records_in, value_rows
 from lwm2m.cli.values import parse_value, printable
@@ -31,7 +31,9 @@ def read(
 def write(
     endpoint: EndpointName,
     path: PathArgument,
-    value: Annotated[str, typer.Argument(metavar="VALUE", help="The new value, as its type is written.")],
+    value: Annotated[
+        str, typer.Argument(metavar="VALUE", parser=read_text, help="The new value, as its type is written.")
+    ],
     url: Url = URL,
     as_json: AsJson = False,
     timeout: Timeout = 5,
@@ -51,7 +53,9 @@ def write(
 def execute(
     endpoint: EndpointName,
     path: PathArgument,
-    arguments: Annotated[str, typer.Argument(metavar="[ARGS]", help="Arguments such as 2 or 0='text',1.")] = "",
+    arguments: Annotated[
+        str, typer.Argument(metavar="[ARGS]", parser=read_text, help="Arguments such as 2 or 0='text',1.")
+    ] = "",
     url: Url = URL,
     as_json: AsJson = False,
     timeout: Timeout = 5,
@@ -80,7 +84,9 @@ def discover(
 def attributes(
     endpoint: EndpointName,
     path: PathArgument,
-    settings: Annotated[list[str], typer.Argument(metavar="NAME=VALUE...", help="A name alone removes the attribute.")],
+    settings: Annotated[
+        list[str], typer.Argument(metavar="NAME=VALUE", parser=read_text, help="A name alone removes the attribute.")
+    ],
     url: Url = URL,
     as_json: AsJson = False,
 ) -> None:

@@ -30,7 +30,18 @@ def resource_path(path: Path) -> Path:
     return path
 
 
-EndpointName = Annotated[str, typer.Argument(metavar="EP", help="Endpoint name of the client.", show_default=False)]
+def read_text(text: str) -> str:
+    """Arguments that are not UTF-8 arrive with halves of surrogate pairs in them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("this is not UTF-8 text") from None
+    return text
+
+
+EndpointName = Annotated[
+    str, typer.Argument(metavar="EP", parser=read_text, help="Endpoint name of the client.", show_default=False)
+]
 PathArgument = Annotated[
     Path,
     typer.Argument(

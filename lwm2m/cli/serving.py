@@ -20,7 +20,7 @@ from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.endpoint import Traced, Tracer
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import DefinitionError, with_folder
-from lwm2m.server import Deregistered, Overflow, Registered, Server, ServerEvent
+from lwm2m.server import Deregistered, Overflow, Registered, Server, ServerEvent, StoreError
 from lwm2m.web import app
 from lwm2m.web.coap_log import CoapLog
 from lwm2m.web.serving import serving
@@ -38,12 +38,21 @@ async def run(settings: ServerSettings) -> None:
         with _listening("HTTP", settings.http):
             http = await stack.enter_async_context(serving(app(server, coap_log), *settings.http))
         with _listening("CoAP", settings.coap):
-            await server.start()
+            await _start(server)
         stack.push_async_callback(server.stop)
         await stack.enter_async_context(_telling(server))
+        stop = asyncio.create_task(stopped(), name="stop")
+        await asyncio.sleep(0)  # who reads the addresses may send a signal at once
         typer.echo(f"CoAP  {endpoint.uri}")
         typer.echo(f"HTTP  http://{Address(*http)}")
-        await stopped()
+        await stop
+
+
+async def _start(server: Server) -> None:
+    try:
+        await server.start()
+    except StoreError as error:
+        raise Failed(f"what was kept cannot be read: {error}.") from None
 
 
 def _trace(tracers: Sequence[Tracer], traced: Traced) -> None:

@@ -12,6 +12,7 @@ from collections import Counter, deque
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 
@@ -77,18 +78,24 @@ class EventLog:
             self._followed += Counter()
 
     async def _follow(self, endpoint: str | None, position: int, heartbeat: float) -> AsyncGenerator[str, None]:
+        clock = asyncio.get_running_loop().time
         yield ": connected\n\n"
+        spoken = clock()
         while not self._closed:
-            news = self._news
-            if lost := self._first_kept() - position if position < self._first_kept() else 0:
-                yield f": {lost} events were lost\n\n"
-            for event in [event for event in self._events if event.number >= position]:
-                if endpoint is None or event.endpoint == endpoint:
-                    yield self._text(event)
-                position = event.number + 1
-            position = max(position, self._first_kept())
-            if news is self._news and not await _happens(news, heartbeat):
+            news, pending, position = self._news, self._from(position, endpoint), self._next
+            for text in pending:
+                yield text
+                spoken = clock()
+            if not await _happens(news, spoken + heartbeat - clock()):
                 yield ": still here\n\n"
+                spoken = clock()
+
+    def _from(self, position: int, endpoint: str | None) -> list[str]:
+        """What a reader gets that has come to `position`."""
+        first = self._first_kept()
+        lost = [f": {first - position} events were lost\n\n"] if position < first else []
+        events = islice(self._events, max(0, position - first), None)
+        return lost + [self._text(event) for event in events if endpoint is None or event.endpoint == endpoint]
 
     def _first_kept(self) -> int:
         return self._events[0].number if self._events else self._next
@@ -106,6 +113,9 @@ class EventLog:
 
 
 async def _happens(news: asyncio.Event, timeout: float) -> bool:
+    """Whether there is news within `timeout` seconds; at once when there is already, however little time is left."""
+    if news.is_set():
+        return True
     try:
         async with asyncio.timeout(timeout):
             await news.wait()

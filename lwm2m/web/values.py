@@ -92,6 +92,10 @@ def from_json(value: object, type_: Type) -> Value:
 def _string(value: object) -> Value:
     if not isinstance(value, str):
         raise WrongJsonType(f"a string was expected, not {_kind(value)}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError("half a surrogate pair is no text") from None
     return value
 
 

@@ -172,6 +172,14 @@ async def test_a_path_that_is_none_is_wrong_usage(verbs: Verbs, path: str) -> No
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("words", [("show", "lamp\udcff"), ("exec", "lamp", "/3/0/4", "\udcff")])
+async def test_an_argument_that_is_not_utf8_is_wrong_usage(words: tuple[str, ...]) -> None:
+    outcome = await ended(await lwm2m(*words))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "not UTF-8" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
 async def test_a_refusal_is_its_code_and_what_it_means(verbs: Verbs) -> None:
     verbs.device.refusals[Path(3303, 0, 5700)] = MethodNotAllowed("read only\x1b[2J")
     code, out, err = await verbs.run("write", ENDPOINT, "/3303/0/5700", "4")

@@ -86,6 +86,21 @@ async def test_silence_is_filled_with_comments() -> None:
     assert await taken(stream, 3) == [": connected\n\n", ": still here\n\n", ": still here\n\n"]
 
 
+async def test_news_of_others_does_not_count_as_a_sign_of_life() -> None:
+    log = EventLog("a1")
+    stream = log.follow("lamp", None, heartbeat=0.05)
+    await taken(stream, 1)
+
+    async def chatter() -> None:
+        while True:
+            log.publish("SEND", "door", 1)
+            await asyncio.sleep(0.005)
+
+    others = asyncio.create_task(chatter())
+    assert await taken(stream, 1) == [": still here\n\n"]
+    others.cancel()
+
+
 async def test_closing_ends_every_stream_and_those_to_come() -> None:
     log = EventLog("a1")
     streams = [await joined(log) for _ in range(3)]

@@ -95,6 +95,8 @@ def test_milliseconds_become_seconds() -> None:
         {"id": 9, "value": "1e999", "type": "FLOAT"},
         {"id": 9, "value": "NaN", "type": "FLOAT"},
         {"id": 9, "value": 10**400, "type": "FLOAT"},
+        {"id": 9, "value": "\ud800", "type": "STRING"},
+        {"id": 9, "value": "\ud800", "type": "OPAQUE"},
         {"id": 9, "value": "0x1", "type": "OPAQUE"},
         {"id": 9, "value": "0 1 ", "type": "OPAQUE"},
         {"id": 9, "value": {"objectId": 3, "objectInstanceId": 70000}, "type": "OBJLNK"},
