@@ -148,6 +148,8 @@ class Observer:
             raise
         if answer.observing:
             await self._listen(registration, operation, observation)
+        else:
+            await _cancel(observation, False, timeout)
         return answer
 
     async def _listen(self, registration: Registration, operation: Observe, observation: Observation) -> None:
