@@ -33,6 +33,7 @@ from lwm2m.errors import (
     LwM2MError,
     MethodNotAllowed,
     RequestEntityIncomplete,
+    RequestEntityTooLarge,
     ServiceUnavailable,
 )
 
@@ -47,10 +48,6 @@ BODIES_KEPT = 256
 
 class _ProxyingNotSupported(LwM2MError):
     code = Code(0xA5)
-
-
-class _BodyTooLarge(LwM2MError):
-    code = Code.REQUEST_ENTITY_TOO_LARGE
 
 
 class Incoming:
@@ -136,7 +133,7 @@ class Serving:
         block = block_option(message.opt.block1)
         announced = message.opt.size1 or 0
         if max(announced, len(message.payload)) > self._limits.max_body:
-            raise _BodyTooLarge
+            raise RequestEntityTooLarge
         if block is None:
             return bytes(message.payload)
         try:
@@ -144,7 +141,7 @@ class Serving:
         except Gap:
             raise RequestEntityIncomplete("this block does not follow the last one") from None
         except TooLarge:
-            raise _BodyTooLarge from None
+            raise RequestEntityTooLarge from None
         if body is None:
             self._continue(incoming, block)
         return body
@@ -190,13 +187,15 @@ class Serving:
         answer.opt.etag = body_tag(response.payload)
         return answer
 
-    def _in_blocks(self, key: Hashable, wanted: Block | None, response: Response, answer: Message) -> Message:
+    def _in_blocks(
+        self, key: Callable[[], Hashable], wanted: Block | None, response: Response, answer: Message
+    ) -> Message:
         """The block that the peer asked for, or the first one of a large body, which is kept for the rest."""
         block = wanted or Block(0, False, LARGEST_EXPONENT)
         if not response.code.is_success or (wanted is None and len(response.payload) <= block.size):
             return answer
         if len(response.payload) > block.size:
-            self._bodies.keep(key, response, self._now())
+            self._bodies.keep(key(), response, self._now())
         return self._block_of(response, answer, block)
 
     # The handler
@@ -245,7 +244,8 @@ class Serving:
         block = block_option(message.opt.block1)
         if block is not None:
             answer.opt.block1 = block
-        answer = self._in_blocks(body_key(message), block_option(message.opt.block2), response, answer)
+        wanted = block_option(message.opt.block2)
+        answer = self._in_blocks(partial(body_key, message), wanted, response, answer)
         self._trace(incoming.peer, response, message.token, incoming=False)
         incoming.answer(answer)
         if answer.opt.observe is not None and answer.mtype is CON:
@@ -261,7 +261,7 @@ class Serving:
     ) -> Callable[[Response, Message], Message]:
         def finish(response: Response, answer: Message) -> Message:
             self._trace(subscription.peer, response, subscription.token, incoming=False)
-            return self._in_blocks(key, block_option(wanted), response, answer)
+            return self._in_blocks(lambda: key, block_option(wanted), response, answer)
 
         return finish
 

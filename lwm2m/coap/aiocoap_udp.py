@@ -169,7 +169,9 @@ class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap i
     def _transmit(self, datagram: bytes, remote: UdpAddress) -> None:
         try:
             self._socket.sendmsg([datagram], remote.source, 0, remote.sockaddr)
-        except ConnectionRefusedError:
+        except BlockingIOError:
+            raise
+        except OSError:
             # An ICMP error to an earlier datagram, for any peer; it waits in the error queue, this send did not happen.
             self._read_errors()
             self._socket.sendmsg([datagram], remote.source, 0, remote.sockaddr)

@@ -60,7 +60,8 @@ class Device:
     async def _never(self) -> Response:
         self.running += 1
         try:
-            return await asyncio.get_running_loop().create_future()
+            await asyncio.Event().wait()
+            raise AssertionError("nobody sets it")
         finally:
             self.running -= 1
 

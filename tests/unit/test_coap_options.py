@@ -60,8 +60,8 @@ def test_every_byte_is_a_code(value: int) -> None:
     assert pickle.loads(pickle.dumps(Response(code))).code == code
 
 
-@pytest.mark.parametrize("value", [-1, 256, "GET"])
-def test_nothing_else_is(value: object) -> None:
+@pytest.mark.parametrize("value", [-1, 256])
+def test_nothing_else_is(value: int) -> None:
     with pytest.raises(ValueError, match="is not a valid Code"):
         Code(value)
 
