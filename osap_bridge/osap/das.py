@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Container, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from osap_bridge.osap import packets
 from osap_bridge.osap.actions import (
@@ -27,16 +27,16 @@ from osap_bridge.osap.actions import (
     Send,
 )
 from osap_bridge.osap.admission import Admission, Admitted, Refused
-from osap_bridge.osap.bodies import Child, data_body, value_body, value_of
-from osap_bridge.osap.directory import EventLog, KeptEvent, SessionGrant
+from osap_bridge.osap.bodies import data_body, value_body, value_of
+from osap_bridge.osap.das_happenings import DasHappening, DeviceState, Offline, Online
+from osap_bridge.osap.directory import EventLog, SessionGrant
 from osap_bridge.osap.errors import DeviceBusy, DeviceOffline, DeviceRefused, DeviceSilent
 from osap_bridge.osap.lbs_messages import DasAddress
 from osap_bridge.osap.message import MalformedMessage, Reply
-from osap_bridge.osap.registration import DeviceInformation
 from osap_bridge.osap.session import QueueFull, Session
 from osap_bridge.osap.storage import Storage
 from osap_bridge.osap.topic import MODEL, Method, MsgType, Topic
-from osap_bridge.protocol import Entity, FunctionPoint, Report
+from osap_bridge.protocol import Entity, FunctionPoint
 
 log = logging.getLogger(__name__)
 
@@ -56,35 +56,6 @@ class DasLimits:
 
 
 DEFAULT_LIMITS = DasLimits()
-
-
-@dataclass(frozen=True, slots=True)
-class Online:
-    """Also told when what it says of itself, or the list of its children, is new."""
-
-    serial: str
-    information: DeviceInformation
-    children: tuple[Child, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Offline:
-    serial: str
-    orderly: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceState:
-    """`last_seen` is Unix seconds."""
-
-    serial: str
-    product: str
-    online: bool
-    last_seen: float | None
-    last_error: str
-
-
-DasHappening: TypeAlias = Online | Offline | Report | KeptEvent
 
 
 class _Link:
@@ -292,8 +263,6 @@ class Das:
             await self._converse(reader, link)
         except packets.MalformedPacket as error:
             link.close(Close(f"malformed MQTT: {error}", malformed=True))
-        except (EOFError, OSError):
-            link.close(Close("the connection broke"))
         except Exception:  # a fault of ours or of the store must not reach the other devices
             log.exception("DAS: serving %r failed", link.serial)
             link.close(Close("serving it failed"))
@@ -307,23 +276,36 @@ class Das:
     async def _converse(self, reader: asyncio.StreamReader, link: _Link) -> None:
         session = await self._admit(reader, link)
         while session is not None and link.end is None:
-            packet = await packets.read_packet(reader, self._limits.packet)
-            if link.end is not None:
+            packet = await self._next_packet(reader, link)
+            if packet is None or link.end is not None:
                 return
             self._last_seen[session.serial] = wall = self._wall()
-            happenings = self._apply(session, session.receive(packet, self._clock(), wall))
-            for happening in happenings:
-                await self._happenings.put(happening)
+            told: list[DasHappening] = []
+            try:
+                self._apply(session, session.receive(packet, self._clock(), wall), told)
+            finally:  # what is durable must be told, also when the next event of the batch cannot be kept
+                for happening in told:
+                    await self._happenings.put(happening)
+
+    async def _next_packet(self, reader: asyncio.StreamReader, link: _Link) -> packets.Packet | None:
+        """None: there is none any more."""
+        try:
+            return await packets.read_packet(reader, self._limits.packet)
+        except (EOFError, OSError):
+            link.close(Close("the connection broke"))
+            return None
 
     async def _admit(self, reader: asyncio.StreamReader, link: _Link) -> Session | None:
         try:
             async with asyncio.timeout(self._limits.connect_timeout):
-                packet = await packets.read_packet(reader, self._limits.packet)
+                packet = await self._next_packet(reader, link)
         except TimeoutError:
             link.close(Close("it did not register in time"))
             return None
         except packets.UnknownProtocolLevel as error:
             self._refuse(link, "", Refused(packets.ConnackCode.UNACCEPTABLE_PROTOCOL_LEVEL, str(error)))
+            return None
+        if packet is None:
             return None
         if not isinstance(packet, packets.Connect):
             raise packets.MalformedPacket(f"a {type(packet).__name__.upper()} before CONNECT")
@@ -383,15 +365,16 @@ class Das:
 
     # What a session asks for
 
-    def _apply(self, session: Session, actions: Iterable[Action]) -> list[DasHappening]:
-        """In their order: an event is durable before its PUBACK is sent."""
-        happenings: list[DasHappening] = []
+    def _apply(self, session: Session, actions: Iterable[Action], told: list[DasHappening] | None = None) -> None:
+        """In their order: an event is durable before its PUBACK is sent. What there is to tell goes into `told`; only
+        what a device sends gives rise to any."""
         for action in actions:
-            happenings += self._do(session, action)
+            happening = self._do(session, action)
+            if happening is not None and told is not None:
+                told.append(happening)
         self._arm(session)
-        return happenings
 
-    def _do(self, session: Session, action: Action) -> list[DasHappening]:
+    def _do(self, session: Session, action: Action) -> DasHappening | None:
         serial = session.serial
         link = self._links.get(serial)
         match action:
@@ -400,11 +383,11 @@ class Das:
             case Close() if link is not None:
                 link.close(action)
             case Keep():
-                return [action.event] if self._events.keep(action.event, self._wall()) else []
+                return action.event if self._events.keep(action.event, self._wall()) else None
             case Reported():
-                return [action.report]
+                return action.report
             case ListedChildren():
-                return [Online(serial, session.information, session.children)]
+                return Online(serial, session.information, session.children)
             case Answered():
                 answer = self._waiting.get((serial, action.seq))
                 if answer is not None and not answer.done():
@@ -414,7 +397,7 @@ class Das:
                 log.warning("DAS: %r: %s", serial, action.reason)
             case Noted():
                 log.info("DAS: %r: %s", serial, action.text)
-        return []
+        return None
 
     def _arm(self, session: Session) -> None:
         """A timer that is armed for an earlier moment looks again when it fires."""

@@ -13,16 +13,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from lwm2m.errors import BadRequest, InternalServerError
-from osap_bridge.osap.das import (
-    DEFAULT_LIMITS,
-    SESSION_LIFE,
-    Das,
-    DasHappening,
-    DasLimits,
-    DeviceState,
-    Offline,
-    Online,
-)
+from osap_bridge.osap.das import DEFAULT_LIMITS, SESSION_LIFE, Das, DasLimits
+from osap_bridge.osap.das_happenings import DasHappening, DeviceState, Offline, Online
 from osap_bridge.osap.directory import Directory, EventLog, KeptEvent
 from osap_bridge.osap.errors import DeviceBusy, DeviceOffline, DeviceRefused, DeviceSilent
 from osap_bridge.osap.lbs import Lbs

@@ -15,7 +15,8 @@ import pytest
 
 from osap_bridge.osap import bodies, packets
 from osap_bridge.osap.bodies import Child, ShadowValue
-from osap_bridge.osap.das import Das, DasHappening, DasLimits, Offline, Online
+from osap_bridge.osap.das import Das, DasLimits
+from osap_bridge.osap.das_happenings import DasHappening, Offline, Online
 from osap_bridge.osap.directory import KeptEvent, SessionGrant
 from osap_bridge.osap.errors import DeviceBusy, DeviceOffline, DeviceRefused, DeviceSilent
 from osap_bridge.osap.message import Message, Reply, decode, encode, from_json, to_json
@@ -42,9 +43,10 @@ class Events:
     def __init__(self) -> None:
         self.kept: dict[str, KeptEvent] = {}
         self.broken = False
+        self.room = 1000
 
     def keep(self, event: KeptEvent, now: float) -> bool:
-        if self.broken:
+        if self.broken or len(self.kept) >= self.room:
             raise OSError("the disk is full")
         assert abs(now - time.time()) < 60
         new = event.key not in self.kept
@@ -463,19 +465,45 @@ async def test_an_event_is_durable_before_its_acknowledgement_and_told_once() ->
         assert await told.next() == Report(LAMP, SWITCH, 1)
 
 
-async def test_an_event_that_cannot_be_kept_is_not_acknowledged() -> None:
+async def test_an_event_that_cannot_be_kept_is_not_acknowledged(caplog: pytest.LogCaptureFixture) -> None:
     events = Events()
     async with running(events) as das:
         device = await (await Device.open(das)).come_online()
         events.broken = True
         device.publish(PRESSED, EVENT, packet_id=1)
         assert await device.is_closed()
+        assert ["the disk is full" in (record.exc_text or "") for record in caplog.records] == [True]
         events.broken = False
         again = await Device.open(das)
         assert await again.register(light=True) == Connack(0, session_present=True)
         again.publish(PRESSED, EVENT, packet_id=2)
         assert await again.receive() == Puback(2)
         assert len(events.kept) == 1
+
+
+async def test_of_a_batch_what_was_kept_is_told_even_if_the_rest_cannot_be_kept() -> None:
+    events = Events()
+    events.room = 1
+    other = {"basic": EVENT["basic"] | {"UUID": "0" * 32}}  # type: ignore[operator]  # a dict, as above
+    items = [{"method": "/0-Lamp/Light/Pressed", "data": event} for event in (EVENT, other)]
+    async with running(events) as das:
+        told = Told(das)
+        device = await (await Device.open(das)).come_online()
+        await told.next()
+        device.publish("/iot/Z1/global/0-global/event/mreport", {"event": items}, packet_id=1)
+        first = await told.next()
+        assert isinstance(first, KeptEvent)
+        assert first.content == EVENT
+        assert await told.next() == Offline("Z1", orderly=False)
+        events.room = 2
+        again = await Device.open(das)
+        assert await again.register(light=True) == Connack(0, session_present=True)
+        await told.next()
+        again.publish("/iot/Z1/global/0-global/event/mreport", {"event": items}, packet_id=1)
+        assert await again.receive() == Puback(1)
+        second = await told.next()
+        assert isinstance(second, KeptEvent)
+        assert second.content == other
 
 
 async def test_children_of_a_gateway_are_told_with_it() -> None:

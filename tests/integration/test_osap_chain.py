@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from osap_bridge.osap import device_events as told
-from osap_bridge.osap.das import Das, DasHappening, Offline, Online
+from osap_bridge.osap.das import Das
+from osap_bridge.osap.das_happenings import DasHappening, Offline, Online
 from osap_bridge.osap.device import OsapDevice
 from osap_bridge.osap.device_thing import DeviceInfo, PointKey
 from osap_bridge.osap.directory import KeptEvent
