@@ -15,6 +15,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 from lwm2m.cli.values import parse_value
@@ -86,7 +87,7 @@ class _Section:
 def _sections(text: str) -> Iterator[_Section]:
     lines = text.splitlines()
     heads = [number for number, line in enumerate(lines) if _TABLE.match(line)]
-    for head, following in zip(heads, [*heads[1:], len(lines)], strict=True):
+    for head, following in pairwise([*heads, len(lines)]):
         yield _Section(head + 1, lines[head:following])
 
 
