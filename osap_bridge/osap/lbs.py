@@ -92,6 +92,8 @@ class Lbs:
             log.info("LBS: %s at %s was silent or slow, closed", _named(handshake), peer)
         except OSError as error:
             log.info("LBS: %s at %s: %s", _named(handshake), peer, error)
+        except Exception:  # a fault of ours or of the directory costs this connection and no other
+            log.exception("LBS: serving %s at %s failed", _named(handshake), peer)
         finally:
             writer.close()
 

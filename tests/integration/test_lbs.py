@@ -142,6 +142,20 @@ async def test_a_device_in_trouble_does_not_disturb_another(platform: Platform) 
     silent.close()
 
 
+async def test_a_directory_that_fails_costs_one_connection(
+    platform: Platform, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_serial: str) -> str:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(platform.directory, "verification_code", failing)
+        assert await exchange(platform.lbs, vector.ECDH_REQUEST) == b""
+    assert "failed" in caplog.text
+    end = DeviceHandshake(Identity(vector.SERIAL, vector.CODE), None)
+    assert isinstance(await authenticate(platform.lbs, end), Admitted)
+
+
 async def test_no_das_is_told(platform: Platform) -> None:
     platform.das = None
     end = DeviceHandshake(Identity(vector.SERIAL, vector.CODE), None)
