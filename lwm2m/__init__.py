@@ -1,0 +1,89 @@
+"""LwM2M 1.1 in Python: client and server.
+
+Events have homes of their own, since both sides speak of registrations: `lwm2m.client` and `lwm2m.server`. Refusals are
+in `lwm2m.errors`, the HTTP interface is in `lwm2m.web`.
+"""
+
+from lwm2m.attributes import Attributes
+from lwm2m.client import Actuator, Client, DataModel
+from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.coap.endpoint import Endpoint, Limits, Rejected, RequestFailed, TimedOut, TooBusy, Unreachable
+from lwm2m.coap.message import Code, Peer
+from lwm2m.codec import decode, encode
+from lwm2m.errors import LwM2MError
+from lwm2m.link_format import Link
+from lwm2m.model.checking import check
+from lwm2m.model.content_format import ContentFormat
+from lwm2m.model.ddf import DefinitionError
+from lwm2m.model.definition import Definitions, ObjectDefinition, Operations, ResourceDefinition, Type
+from lwm2m.model.library import load_folder, shipped, with_folder
+from lwm2m.model.path import MAX_ID, Path
+from lwm2m.model.record import NO_LINK, ObjectLink, Record, Value
+from lwm2m.model.value_range import ValueRange, parse_range
+from lwm2m.operations import (
+    Body,
+    Create,
+    Delete,
+    DeviceOperation,
+    Discover,
+    Execute,
+    Read,
+    Write,
+    WriteAttributes,
+)
+from lwm2m.server import Answer, InvalidAnswer, NotObserved, NotRegistered, Registration, Server
+
+__all__ = [
+    "MAX_ID",
+    "NO_LINK",
+    "Actuator",
+    "AiocoapEndpoint",
+    "Answer",
+    "Attributes",
+    "Body",
+    "Client",
+    "Code",
+    "ContentFormat",
+    "Create",
+    "DataModel",
+    "DefinitionError",
+    "Definitions",
+    "Delete",
+    "DeviceOperation",
+    "Discover",
+    "Endpoint",
+    "Execute",
+    "InvalidAnswer",
+    "Limits",
+    "Link",
+    "LwM2MError",
+    "NotObserved",
+    "NotRegistered",
+    "ObjectDefinition",
+    "ObjectLink",
+    "Operations",
+    "Path",
+    "Peer",
+    "Read",
+    "Record",
+    "Registration",
+    "Rejected",
+    "RequestFailed",
+    "ResourceDefinition",
+    "Server",
+    "TimedOut",
+    "TooBusy",
+    "Type",
+    "Unreachable",
+    "Value",
+    "ValueRange",
+    "Write",
+    "WriteAttributes",
+    "check",
+    "decode",
+    "encode",
+    "load_folder",
+    "parse_range",
+    "shipped",
+    "with_folder",
+]
