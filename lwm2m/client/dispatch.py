@@ -168,7 +168,7 @@ class DeviceManagement:
         self._attached[path] = attributes
         if attributes == Attributes():
             del self._attached[path]
-        self.observations.refresh()
+        self.observations.refresh(path)
         return Response(Code.CHANGED)
 
     async def _write(self, write: Write) -> Response:

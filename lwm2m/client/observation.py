@@ -48,6 +48,7 @@ class _Observation:
     confirmed_at: float
     evaluated_at: float
     reported: Mapping[Path, Value | None]
+    attributes: Attributes
     changed_at: float | None = None
     """When something beneath changed for the first time since the last evaluation."""
     met: Reason | None = None
@@ -95,7 +96,8 @@ class Observations:
     """The observations of one server.
 
     `values` reads the values of a resource or resource instance, or of its resource instances, by path; it is empty
-    when the target is gone. `exists` tells whether a target is there; `attributes` what holds for a path."""
+    when the target is gone. `exists` tells whether a target is there; `attributes` what holds for a path, asked again
+    at `refresh`."""
 
     def __init__(
         self,
@@ -109,7 +111,7 @@ class Observations:
         self._attributes = attributes
         self._mode = mode
         self._by_subscription: dict[Subscription, _Observation] = {}
-        self._by_path: dict[Path, list[_Observation]] = {}
+        self._by_path: dict[tuple[int, ...], list[_Observation]] = {}
         self._wakeups = _Wakeups()
 
     def __len__(self) -> int:
@@ -125,7 +127,9 @@ class Observations:
         ]
         for old in (*replaced, subscription):
             self.cancel(old)
-        observation = _Observation(subscription, path, content_format, now, now, now, self._snapshot(path))
+        observation = _Observation(
+            subscription, path, content_format, now, now, now, self._snapshot(path), self._attributes(path)
+        )
         self._by_subscription[subscription] = observation
         self._by_path.setdefault(path, []).append(observation)
         self._schedule(observation)
@@ -162,10 +166,12 @@ class Observations:
             observation.ended = not self._exists(observation.path)
             self._schedule(observation, now)
 
-    def refresh(self) -> None:
-        """Attributes or defaults changed: new periods count from the last notification."""
+    def refresh(self, beneath: Path = Path()) -> None:  # noqa: B008  # immutable
+        """The attributes that hold at and beneath a path changed: new periods count from the last notification."""
         for observation in self._by_subscription.values():
-            self._schedule(observation)
+            if beneath.contains(observation.path):
+                observation.attributes = self._attributes(observation.path)
+                self._schedule(observation)
 
     def deadline(self) -> float | None:
         return self._wakeups.next()
@@ -183,27 +189,23 @@ class Observations:
 
     def _watching(self, path: Path) -> Iterable[tuple[int, _Observation]]:
         for length in range(1, len(path) + 1):
-            for observation in self._by_path.get(Path(*path[:length]), ()):
+            for observation in self._by_path.get(path[:length], ()):
                 yield id(observation), observation
 
     def _advance(self, observation: _Observation, now: float) -> Notify | End | None:
         if observation.ended:
             self.cancel(observation.subscription)
             return End(observation.subscription, observation.path)
-        attributes = self._attributes(observation.path)
-        if _reached(_evaluation_time(observation, attributes), now):
-            fresh = self._evaluate(observation, attributes, now)
-        else:
-            fresh = False
-        if _reached(_sending_time(observation, attributes), now):
+        fresh = _reached(_evaluation_time(observation), now) and self._evaluate(observation, now)
+        if _reached(_sending_time(observation), now):
             return self._send(observation, Reason.PMIN_DEFERRED, now, fresh)
-        if _reached(_latest_time(observation, attributes), now):
+        if _reached(_latest_time(observation), now):
             return self._send(observation, Reason.PMAX, now, fresh)
         return None
 
-    def _evaluate(self, observation: _Observation, attributes: Attributes, now: float) -> bool:
+    def _evaluate(self, observation: _Observation, now: float) -> bool:
         """True when a condition was met that was not met before."""
-        reason = self._condition(observation, attributes)
+        reason = self._condition(observation)
         observation.changed_at = None
         observation.evaluated_at = now
         if reason is None or observation.met is not None:
@@ -211,10 +213,10 @@ class Observations:
         observation.met = reason
         return True
 
-    def _condition(self, observation: _Observation, attributes: Attributes) -> Reason | None:
+    def _condition(self, observation: _Observation) -> Reason | None:
         if len(observation.path) < 3:
             return Reason.CHANGE if observation.changed_at is not None else None
-        return is_due(attributes, observation.reported, self._values(observation.path), self._mode)
+        return is_due(observation.attributes, observation.reported, self._values(observation.path), self._mode)
 
     def _send(self, observation: _Observation, otherwise: Reason, now: float, fresh: bool) -> Notify:
         """`otherwise` is the reason unless a condition was met just now."""
@@ -231,12 +233,7 @@ class Observations:
         return self._values(path) if len(path) > 2 else {}
 
     def _schedule(self, observation: _Observation, now: float | None = None) -> None:
-        attributes = self._attributes(observation.path)
-        times = (
-            _evaluation_time(observation, attributes),
-            _sending_time(observation, attributes),
-            _latest_time(observation, attributes),
-        )
+        times = (_evaluation_time(observation), _sending_time(observation), _latest_time(observation))
         known = [time for time in times if time is not None]
         if observation.ended and now is not None:
             known.append(now)
@@ -247,17 +244,19 @@ def _reached(time: float | None, now: float) -> bool:
     return time is not None and time <= now
 
 
-def _evaluation_time(observation: _Observation, attributes: Attributes) -> float | None:
+def _evaluation_time(observation: _Observation) -> float | None:
+    attributes = observation.attributes
     if observation.changed_at is not None:
         return max(observation.changed_at, observation.evaluated_at + (attributes.epmin or 0))
     return observation.evaluated_at + attributes.epmax if attributes.epmax else None
 
 
-def _sending_time(observation: _Observation, attributes: Attributes) -> float | None:
-    if observation.met is None or attributes.is_periodic:
+def _sending_time(observation: _Observation) -> float | None:
+    if observation.met is None or observation.attributes.is_periodic:
         return None
-    return observation.sent_at + attributes.least
+    return observation.sent_at + observation.attributes.least
 
 
-def _latest_time(observation: _Observation, attributes: Attributes) -> float | None:
-    return observation.sent_at + attributes.most if attributes.most is not None else None
+def _latest_time(observation: _Observation) -> float | None:
+    most = observation.attributes.most
+    return observation.sent_at + most if most is not None else None
