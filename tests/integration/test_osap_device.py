@@ -242,6 +242,7 @@ class TestResults:
     async def test_result_4_forgets_the_dev_id(self, world: World, tmp_path: Path) -> None:
         path = tmp_path / "state.db"
         storage = FileStorage(path, SERIAL)
+        world.stack.callback(storage.close)
         storage.keep_keys(DeviceKeys("0" * 32, b"0123456789ABCDEF"))
         await world.begin(4, storage=storage)
         assert (await world.told(told.AuthenticationFailed)).result == 4
