@@ -48,6 +48,7 @@ class ScriptedDevice:
         self.raw: dict[Path, Response] = {}
         self.silent: set[Path] = set()
         self.operations: list[DeviceOperation] = []
+        self.asked = asyncio.Event()
         self.observers: dict[Path, Subscription] = {}
         self._server = server
         self._coap = AiocoapEndpoint("::1" if "[" in server else "127.0.0.1", 0)
@@ -96,6 +97,7 @@ class ScriptedDevice:
     async def _handle(self, request: Request, peer: Peer) -> Response:
         operation = from_coap(request, shipped())
         self.operations.append(operation)
+        self.asked.set()
         if operation.path in self.silent:
             await asyncio.Event().wait()
         if operation.path in self.raw:

@@ -307,6 +307,20 @@ async def test_a_server_ends_at_a_signal_with_streams_open(how: signal.Signals) 
         writer.close()
 
 
+async def test_a_server_ends_although_a_device_owes_it_an_answer() -> None:
+    async with running_server(*PORTS) as server, ScriptedDevice("lamp", server.coap, VALUES) as device:
+        device.silent.add(Path(3, 0))
+        reading = await lwm2m("read", "lamp", "/3/0", "--timeout", "60", "--url", server.http)
+        async with asyncio.timeout(20):
+            await device.asked.wait()
+        server.process.send_signal(signal.SIGTERM)
+        outcome = await ended(server.process, within=2)
+        assert (outcome.code, outcome.err) == (0, "")
+        read = await ended(reading)
+        assert (read.code, read.out) == (1, "")
+        assert read.err.startswith("lwm2m: ")
+
+
 async def test_a_server_tells_who_comes_and_traces_what_passes() -> None:
     async with running_server(*PORTS, "--trace") as server, ScriptedDevice("lamp", server.coap, VALUES) as device:
         seen = [await line(server.process) for _ in range(4)]
