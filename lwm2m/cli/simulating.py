@@ -26,6 +26,7 @@ from lwm2m.client import (
     Registering,
     RegistrationFailed,
     Served,
+    State,
     Updated,
     UpdateFailed,
 )
@@ -36,6 +37,8 @@ from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
 from lwm2m.operations import Discover, Execute, Observe, Read, Write, WriteAttributes
 from lwm2m.operations.device_management import CancelObservation, DeviceOperation
+
+SILENT_AFTER = 5.0
 
 SIMULATED: dict[str, Value | None] = {
     "/3/0/0": "lwm2m-toolkit",
@@ -123,7 +126,16 @@ def _records(file: FilePath | None, definitions: Definitions) -> list[Record]:
 
 
 async def _tell(client: Client, events: AsyncIterator[ClientEvent], console: Console) -> None:
-    async for event in events:
+    """Until the client has stopped. A server that is silent is told of while CoAP still repeats the request."""
+    following = asyncio.ensure_future(anext(events, None))
+    while True:
+        await asyncio.wait([following], timeout=SILENT_AFTER if client.state is State.REGISTERING else None)
+        if not following.done():
+            console.print(f"no answer from {printable(client.server)} so far; still trying", markup=False)
+            await asyncio.wait([following])
+        if (event := following.result()) is None:
+            return
+        following = asyncio.ensure_future(anext(events, None))
         for line in lines(event, client):
             console.print(line, markup=False, style=_STYLES.get(type(event)))
 
