@@ -249,4 +249,4 @@ def _sentences() -> Iterator[None]:
 
 
 def main() -> None:
-    app()
+    app(prog_name="osap-bridge")

@@ -1,0 +1,90 @@
+"""The demo: every step of its story is seen at both ends, and it stops when told to. And the fleet, in small."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from benchmarks.two_hundred_devices import Fleet
+from osap_bridge.demo import LAMP, Demo
+from osap_bridge.story import Result, Story
+
+COMMAND = [sys.executable, "-c", "from osap_bridge.cli import main; main()"]
+ENVIRONMENT = {**os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture(params=["per-device", "single"])
+def topology(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def test_the_story_goes_as_expected(topology):
+    async with Demo(topology, interval=3600.0) as demo:
+        story = Story(demo)
+        results = [result async for result in story.tell()]
+        results.append(await story.farewell())
+    assert [result for result in results if not result.ok] == []
+    assert len(results) == 23
+
+
+async def test_a_step_that_goes_wrong_is_seen(topology, monkeypatch):
+    """The check is worth something: a server that shows another value than the device has fails it."""
+    monkeypatch.setattr("osap_bridge.story.STEP_WITHIN", 2.0)
+    async with Demo(topology, interval=3600.0) as demo:
+        original = demo.read
+
+        async def lying(entity: object, path: str) -> object:
+            return 99 if path == "/3311/0/5851" else await original(entity, path)
+
+        monkeypatch.setattr(demo, "read", lying)
+        wrong = [result async for result in Story(demo).tell() if not result.ok]
+    assert [result.seen for result in wrong] == ["device 25, server 99"]
+
+
+def test_a_result_is_right_only_when_it_is_seen():
+    assert Result("a", "1", "1").ok
+    assert not Result("a", "1", "nothing").ok
+
+
+async def test_check_prints_a_table_and_exits_with_0(topology):
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "demo", "--check", "--topology", topology, stdout=asyncio.subprocess.PIPE, env=ENVIRONMENT
+    )
+    async with asyncio.timeout(30):
+        output = (await process.communicate())[0].decode()
+    assert process.returncode == 0, output
+    for word in ("step", "expected", "seen", "23 of 23 steps as expected"):
+        assert word in output
+
+
+async def test_ctrl_c_ends_the_demo_in_good_order():
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "demo", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=ENVIRONMENT
+    )
+    assert process.stdout
+    lines = []
+    async with asyncio.timeout(30):
+        while b"Ctrl-C ends it" not in (line := await process.stdout.readline()):
+            assert line, "".join(lines)
+            lines.append(line.decode())
+    process.send_signal(signal.SIGINT)
+    interrupted = time.monotonic()
+    async with asyncio.timeout(10):
+        rest = (await process.communicate())[0].decode()
+    assert time.monotonic() - interrupted < 2
+    assert process.returncode == 0
+    printed = "".join(lines) + rest
+    for sentence in ("is authenticated", "agrees on a session key", "is online", f"osap:{LAMP}", "lwm2m devices"):
+        assert sentence in printed
+    assert "Traceback" not in printed
+
+
+async def test_a_small_fleet_reports_and_every_last_value_is_right(topology):
+    report = await Fleet(20, topology, interval=0.5).run(3.0)
+    assert report.ok, str(report)
+    assert report.notifications >= 0.9 * report.reports > 0
