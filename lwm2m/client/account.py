@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +32,7 @@ from lwm2m.client.registration import (
     outcome,
 )
 from lwm2m.client.transport import Transport
-from lwm2m.coap.endpoint import Delivery, RequestFailed, TimedOut
+from lwm2m.coap.endpoint import Delivery, RequestFailed, TimedOut, Unreachable
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
 from lwm2m.errors import LwM2MError
 from lwm2m.link_format import Link
@@ -235,11 +236,23 @@ class Account:
             self.feed(result)
 
     async def _exchanged(self, action: Action) -> Response:
-        coap = await self._transport.ready(self.handle)
-        if isinstance(action, SendRegister) or self._peer is None:
-            self._peer = await coap.peer(self.server)
+        if isinstance(action, SendRegister):
+            return await self._register(to_coap(self._operation(action)))
+        assert self._peer is not None
         timeout = GOODBYE_WITHIN if isinstance(action, SendDeregister) else None
-        return await coap.request(self._peer, to_coap(self._operation(action)), timeout)
+        return await self._transport.running.request(self._peer, to_coap(self._operation(action)), timeout)
+
+    async def _register(self, request: Request) -> Response:
+        """Over the first way that is not refused; a name may stand for addresses that nobody listens on."""
+        failure = Unreachable("no way to the server")
+        async with aclosing(self._transport.ways(self.handle)) as ways:
+            async for coap in ways:
+                try:
+                    self._peer = await coap.peer(self.server)
+                    return await coap.request(self._peer, request)
+                except Unreachable as error:
+                    failure = error
+        raise failure
 
     def _operation(self, action: Action) -> RegistrationOperation:
         shown = self._presentation
@@ -287,13 +300,17 @@ class Account:
         self._reports.set()
 
     async def _notify(self, action: Notify | End, response: Response) -> None:
-        coap = await self._transport.ready(self.handle)
         if isinstance(action, End):
             self._publish(events.ObservationEnded(action.path, reset=False))
-            await coap.notify(action.subscription, response, confirmable=True)
+            confirmable = True
+        else:
+            self._publish(events.Notified(action.path, action.reason, action.confirmable))
+            confirmable = action.confirmable
+        try:
+            delivery = await self._transport.running.notify(action.subscription, response, confirmable=confirmable)
+        except RequestFailed as error:
+            _log.info("a notification of %s was not sent: %s", action.path, error)
             return
-        self._publish(events.Notified(action.path, action.reason, action.confirmable))
-        delivery = await coap.notify(action.subscription, response, confirmable=action.confirmable)
         if delivery is Delivery.RESET and self._management.observations.cancel(action.subscription):
             self._reports.set()
             self._publish(events.ObservationEnded(action.path, reset=True))

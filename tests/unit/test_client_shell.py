@@ -162,6 +162,23 @@ async def test_it_tries_again_when_the_server_cannot_be_reached(coap: FakeEndpoi
         await client.registered(5)
 
 
+async def test_a_name_with_two_addresses_is_reached_where_somebody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def both(_host: str, _port: int) -> list[str]:
+        return ["::1", "127.0.0.1"]
+
+    monkeypatch.setattr("lwm2m.client.transport.local_hosts", both)
+    endpoints = {"::1": FakeEndpoint(), "127.0.0.1": FakeEndpoint()}
+    endpoints["::1"].answers[Code.POST] = Unreachable("Connection refused")
+    async with Client("dev1", "coap://localhost", open_endpoint=endpoints.__getitem__) as client:
+        await client.registered(5)
+        assert endpoints["::1"].handler is None
+        assert endpoints["::1"].requests.qsize() == 1
+        client.restart()
+        for _ in range(2):
+            assert (await endpoints["127.0.0.1"].next_request()).path == ("rd",)
+        assert endpoints["::1"].requests.qsize() == 1
+
+
 async def test_a_refused_client_without_further_tries_stays_idle(coap: FakeEndpoint) -> None:
     coap.answers[Code.POST] = Response(Code.FORBIDDEN, b"who are you")
     async with make(coap, [Record(Path(1, 0, 20), 1)]) as client:
