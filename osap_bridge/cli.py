@@ -78,9 +78,7 @@ ConfigOption = Annotated[
 ]
 StateOption = Annotated[
     FilePath | None,
-    typer.Option(
-        "--state", metavar="DIR", help="Folder of the gateway's state. [default: the platform's state folder]"
-    ),
+    typer.Option("--state", metavar="DIR", help="Folder of the gateway's state. Default: the platform's state folder."),
 ]
 TopologyOption = Annotated[
     str | None,
@@ -106,17 +104,15 @@ def run(
     state: StateOption = None,
     topology: TopologyOption = None,
     server: Annotated[
-        str | None, typer.Option(metavar="URI", help="The LwM2M server. [default: coap://127.0.0.1:5683]")
+        str | None, typer.Option(metavar="URI", help="The LwM2M server. Default: coap://127.0.0.1:5683.")
     ] = None,
     lbs: Annotated[
         Address | None,
-        typer.Option(
-            parser=_address, metavar="HOST:PORT", help="Where devices authenticate. [default: 127.0.0.1:8666]"
-        ),
+        typer.Option(parser=_address, metavar="HOST:PORT", help="Where devices authenticate. Default: 127.0.0.1:8666."),
     ] = None,
     das: Annotated[
         Address | None,
-        typer.Option(parser=_address, metavar="HOST:PORT", help="Where devices connect. [default: 127.0.0.1:1883]"),
+        typer.Option(parser=_address, metavar="HOST:PORT", help="Where devices connect. Default: 127.0.0.1:1883."),
     ] = None,
     advertise: Annotated[
         Address | None,
@@ -215,7 +211,7 @@ def demo(
     topology: TopologyOption = None,
     http: Annotated[
         Address | None,
-        typer.Option(parser=_address, metavar="HOST:PORT", help="The web interface. [default: a free port]"),
+        typer.Option(parser=_address, metavar="HOST:PORT", help="The web interface. Default: a free port."),
     ] = None,
 ) -> None:
     """See the whole chain on this machine: an LwM2M server, the gateway, and three simulated OSAP devices."""

@@ -139,6 +139,10 @@ class EntityModel:
                 records.append(Record(kept.parent.child(_CREATION_TIME), int(time)))
         return records
 
+    def has_event(self, point: FunctionPoint) -> bool:
+        known = self._product.translator.at_point(point)
+        return isinstance(known, Event) and known in self.points
+
     @property
     def events(self) -> tuple[Event, ...]:
         return tuple(point for point in self.points if isinstance(point, Event))

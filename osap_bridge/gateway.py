@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sqlite3
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,8 @@ from osap_bridge.topology import Topology, device_object
 log = logging.getLogger(__name__)
 
 _HOUSEKEEPING = 1.0
+_MAX_WARNINGS = 4096
+"""Of what is left out; a device may invent any number of points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ class Gateway:
         if (handle := self._leaving.pop(serial, None)) is not None:
             handle.cancel()
         before = self._present.get(serial)
-        presence, records = self._settlement.settle(serial, happening.facts, happening.entities)
+        presence, records = self._settlement.settle(happening)
         if before is not None:
             presence.known = {path: record for path, record in before.known.items() if presence.owns(path)}
             self._remove(presence.endpoint, before.instances() - presence.instances())
@@ -219,24 +222,24 @@ class Gateway:
         self._status.seen(entity.serial, now)
 
     async def on_event(self, happening: EventReport) -> None:
-        """Counted durably before it is settled, whether the device is present or not: after a restart the events of
-        before come first."""
-        entity = happening.entity
-        occurrences = self._store.count(entity, happening.point, happening.key, record_of(happening))
+        """Counted durably before it is settled. One of a device that is not here stays unsettled, and comes again."""
+        entity, point = happening.entity, happening.point
         presence = self._present.get(entity.serial)
-        part = presence.parts.get(entity) if presence else None
-        if presence is not None and part is not None:
-            records = part.outward(part.model.of_event(happening.point, occurrences, happening.time))
-            if records:
-                self._show(presence.endpoint, records)
-                self._status.seen(entity.serial, self._wall())
-            else:
-                self._leave_out(entity.serial, happening.point, "is mapped to nothing")
+        if presence is None:
+            self._leave_out(entity.serial, point, "belongs to nothing known")
+            return
+        part = presence.parts.get(entity)
+        if part is None or not part.model.has_event(point):
+            self._leave_out(entity.serial, point, "is mapped to nothing")
+        else:
+            occurrences = self._store.count(entity, point, happening.key, record_of(happening))
+            self._show(presence.endpoint, part.outward(part.model.of_event(point, occurrences, happening.time)))
+            self._status.seen(entity.serial, self._wall())
         await self._protocol.settle(happening)
 
     def _leave_out(self, serial: str, point: FunctionPoint, reason: str) -> None:
         self._status.left_out(serial)
-        if (serial, point) not in self._warned:
+        if (serial, point) not in self._warned and len(self._warned) < _MAX_WARNINGS:
             self._warned.add((serial, point))
             log.warning("%s: %s is left out: %s", serial, point, reason)
 
@@ -329,14 +332,20 @@ class Gateway:
         version, known = self._store.changed_elsewhere(), self._store.serials()
         while True:
             await asyncio.sleep(_HOUSEKEEPING)
-            for serial, trouble in self._troubles().items():
-                if trouble and serial in known:
-                    self._status.failed(serial, trouble)
-            self._status.flush(self._wall())
-            if (now := self._store.changed_elsewhere()) != version:
-                version, before, known = now, known, self._store.serials()
-                for serial in sorted(before - known):
-                    self._follow_removal(serial)
+            try:
+                self._tell_people(known)
+                if (now := self._store.changed_elsewhere()) != version:
+                    version, before, known = now, known, self._store.serials()
+                    for serial in sorted(before - known):
+                        self._follow_removal(serial)
+            except sqlite3.Error as error:
+                log.error("the state cannot be used: %s", error)
+
+    def _tell_people(self, known: Container[str]) -> None:
+        for serial, trouble in self._troubles().items():
+            if trouble and serial in known:
+                self._status.failed(serial, trouble)
+        self._status.flush(self._wall())
 
     def _follow_removal(self, serial: str) -> None:
         log.info("%s was removed", serial)

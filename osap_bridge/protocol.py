@@ -47,11 +47,13 @@ class DeviceFacts:
 
 @dataclass(frozen=True, slots=True)
 class Appeared:
-    """A device is online. `entities` are all that it offers now; sent again when they change."""
+    """A device is online. `entities` are all that it offers now; sent again when they change. `children` gives the
+    product of each sub-device by its serial."""
 
     serial: str
     facts: DeviceFacts
     entities: tuple[Entity, ...]
+    children: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from lwm2m.model.definition import Definitions
 from lwm2m.model.record import Record
@@ -11,11 +11,14 @@ from osap_bridge.entity_model import EntityModel
 from osap_bridge.installed import Product
 from osap_bridge.placement import Owner, Placement, Slot, allocate, placement
 from osap_bridge.presence import Part, Presence
-from osap_bridge.protocol import DeviceFacts, Entity
+from osap_bridge.protocol import Appeared, Entity
 from osap_bridge.store import Store
 from osap_bridge.topology import DEVICE, Topology
 
 log = logging.getLogger(__name__)
+
+MAX_INSTANCES = 4096
+"""Of one device at one endpoint, over time: a device that names ever new sub-devices must not use up the numbers."""
 
 _GATEWAY = Owner(Entity(""), Slot(DEVICE, 0))
 
@@ -36,26 +39,27 @@ class Settlement:
         self._gateway_endpoint = gateway_endpoint
         self._taken: dict[str, dict[Slot, Owner]] = {}
 
-    def settle(self, serial: str, facts: DeviceFacts, entities: Iterable[Entity]) -> tuple[Presence, list[Record]]:
+    def settle(self, device: Appeared) -> tuple[Presence, list[Record]]:
         """The device in its place, and all that its endpoint shows before the device reports."""
-        endpoint = self._topology.endpoint_of(serial)
-        presence = Presence(serial, facts, endpoint)
-        models = list(self._models(facts.product, serial, entities))
-        places = self._place(endpoint, serial, models)
-        presence.introduction = places[Entity(serial)]
+        endpoint = self._topology.endpoint_of(device.serial)
+        presence = Presence(device.serial, device.facts, endpoint)
+        models = list(self._models(device))
+        places = self._place(endpoint, device.serial, models)
+        presence.introduction = places[Entity(device.serial)]
         for model in models:
             presence.parts[model.entity] = Part(model, places[model.entity])
         return presence, [*self._introduction(presence), *self._first_records(presence)]
 
-    def _models(self, product_name: str, serial: str, entities: Iterable[Entity]) -> Iterable[EntityModel]:
-        product = self._products.get(product_name)
-        if product is None:
+    def _models(self, device: Appeared) -> Iterator[EntityModel]:
+        products = {Entity(device.serial).child: device.facts.product, **device.children}
+        for name in sorted(set(products.values()) - self._products.keys()):
             log.warning(
-                "%s: no translator is installed for product %r, so its values are left out", serial, product_name
+                "%s: no translator is installed for product %r, so its values are left out", device.serial, name
             )
-            return
-        for entity in entities:
-            yield EntityModel(product, entity, self._definitions, self._topology.application_type)
+        for entity in device.entities:
+            product = self._products.get(products.get(entity.child, ""))
+            if product is not None:
+                yield EntityModel(product, entity, self._definitions, self._topology.application_type)
 
     def _place(self, endpoint: str, serial: str, models: Iterable[EntityModel]) -> dict[Entity, Placement]:
         wanted: dict[Entity, set[Slot]] = {Entity(serial): {Slot(self._topology.introduces, 0)}}
@@ -64,12 +68,19 @@ class Settlement:
         taken = self._taken_at(endpoint)
         added: dict[Slot, Owner] = {}
         places = {}
+        room = MAX_INSTANCES - sum(owner.entity.serial == serial for owner in taken.values())
         for entity, slots in wanted.items():
             numbers = allocate(taken, entity, slots, self._only_once)
-            self._warn_of_missing(entity, slots - numbers.keys())
             gained = {Slot(slot.object_id, number): Owner(entity, slot) for slot, number in numbers.items()}
-            added |= {slot: owner for slot, owner in gained.items() if slot not in taken}
-            taken |= gained
+            new = {slot: owner for slot, owner in gained.items() if slot not in taken}
+            if len(new) > room:
+                log.warning("%s has more than %d object instances; %s is left out", serial, MAX_INSTANCES, entity)
+                numbers, new = {}, {}
+            else:
+                self._warn_of_missing(entity, slots - numbers.keys())
+            room -= len(new)
+            added |= new
+            taken |= new
             places[entity] = placement(endpoint, numbers)
         if added:
             self._store.keep_instances(endpoint, added)

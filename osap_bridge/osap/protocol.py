@@ -157,12 +157,10 @@ class OsapProtocol:
             firmware=information.firmware,
         )
         entities = dict.fromkeys((Entity(online.serial), *self._entities(online.serial, GLOBAL, facts.product)))
-        for child in online.children:
-            if child.connected:
-                entities |= dict.fromkeys(
-                    (Entity(online.serial, child.serial), *self._entities(online.serial, child.serial, child.model))
-                )
-        return Appeared(online.serial, facts, tuple(entities))
+        children = {child.serial: child.model for child in online.children if child.connected}
+        for child, model in children.items():
+            entities |= dict.fromkeys((Entity(online.serial, child), *self._entities(online.serial, child, model)))
+        return Appeared(online.serial, facts, tuple(entities), children)
 
     def _entities(self, serial: str, child: str, product: str) -> Iterator[Entity]:
         text = self._profiles(product)

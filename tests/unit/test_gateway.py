@@ -306,11 +306,46 @@ async def test_an_event_is_counted_and_settled(world):
     assert world.protocol.settled == ["a", "b"]
 
 
-async def test_an_event_that_comes_before_its_device_is_there_when_the_device_is(world):
+async def test_an_event_of_a_device_that_is_not_here_is_not_settled_so_it_comes_again(world):
+    await world.protocol.say(EventReport(Entity("Z1"), BUTTON, {"presses": 1}, 5.0, "a"))
+    assert world.protocol.settled == []
+    await world.lamp()
     await world.protocol.say(EventReport(Entity("Z1"), BUTTON, {"presses": 1}, 5.0, "a"))
     assert world.protocol.settled == ["a"]
-    await world.lamp()
     assert world.value("Z1", "/3347/0/5501") == 1
+
+
+async def test_the_same_event_again_after_a_crash_is_counted_once(world):
+    await world.lamp()
+    for key in ("a", "a", "b"):
+        await world.protocol.say(EventReport(Entity("Z1"), BUTTON, {"presses": 1}, 5.0, key))
+    assert world.value("Z1", "/3347/0/5501") == 2
+
+
+async def test_an_event_that_is_mapped_to_nothing_is_settled_and_leaves_no_trace(world):
+    await world.lamp()
+    await world.protocol.say(EventReport(Entity("Z1"), FunctionPoint("Any", "Thing"), {}, 5.0, "a"))
+    assert world.protocol.settled == ["a"]
+    assert world.store.occurrences(Entity("Z1"), FunctionPoint("Any", "Thing")).count == 0
+
+
+async def test_a_sub_device_is_of_its_own_product(world):
+    lamp = Entity("Z1", "C1")
+    appeared = Appeared("Z1", DeviceFacts("Hub"), (Entity("Z1"), lamp), {"C1": "EZ-Lamp-Dim"})
+    await world.protocol.say(appeared, Report(lamp, POWER, 215))
+    assert world.value("Z1", "/3305/0/5800") == 21.5
+    assert world.value("Z1", "/3305/0/5750").endswith("C1 PowerMeter")
+
+
+async def test_a_device_cannot_use_up_all_instance_numbers(world, monkeypatch, caplog):
+    monkeypatch.setattr("osap_bridge.settling.MAX_INSTANCES", 8)
+    for number in range(5):
+        child = Entity("Z1", f"C{number}")
+        await world.protocol.say(Appeared("Z1", DeviceFacts("Hub"), (child,), {child.child: "EZ-Lamp-Dim"}))
+    await world.lamp("Z2")
+    assert "more than 8 object instances" in caplog.text
+    await world.report("Z2", POWER, 20)
+    assert world.value("Z2", "/3305/0/5800" if world.kind == "per-device" else "/3305/2/5800") == 2.0
 
 
 async def test_an_access_is_kept_with_its_content(world):
