@@ -89,6 +89,7 @@ class Fleet:
         self._serials = [f"F{number:08d}" for number in range(count)]
         self._interval = interval
         self._seen: dict[tuple[str, Path], float] = {}
+        self._paths: dict[str, Path] = {}
 
     async def run(self, seconds: float) -> Report:
         complaints = _Complaints(self.report.complaints)
@@ -155,12 +156,12 @@ class Fleet:
             await asyncio.sleep(0.05)
 
     def _path_of(self, serial: str) -> Path | None:
-        if self.report.topology == "per-device":
-            return TEMPERATURE
-        for slot, owner in self._bridge.store.instances(self._bridge.endpoint_of(serial)).items():
-            if owner.entity == Entity(serial) and owner.slot == Slot.of(TEMPERATURE):
-                return Path(*slot, TEMPERATURE[2])
-        return None
+        """It does not change once it is known."""
+        if serial not in self._paths:
+            for slot, owner in self._bridge.store.instances(self._bridge.endpoint_of(serial)).items():
+                if owner.slot == Slot.of(TEMPERATURE) and owner.entity == Entity(owner.entity.serial):
+                    self._paths[owner.entity.serial] = Path(*slot, TEMPERATURE[2])
+        return self._paths.get(serial)
 
     async def _live(self, seconds: float) -> None:
         listening = asyncio.create_task(self._listen(), name="listening")

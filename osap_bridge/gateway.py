@@ -22,6 +22,7 @@ from lwm2m.model.record import Record
 from osap_bridge.clients import Clients, MakeClient
 from osap_bridge.entity_model import DoesNotFit, record_of
 from osap_bridge.installed import Product
+from osap_bridge.placement import Slot
 from osap_bridge.presence import Part, Presence
 from osap_bridge.protocol import (
     Appeared,
@@ -89,7 +90,7 @@ class Gateway:
         self._troubles = troubles
         self._wall = wall
         self._present: dict[str, Presence] = {}
-        self._at: dict[str, dict[str, Presence]] = {}
+        self._owners: dict[str, dict[Slot, Presence]] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         self._to_ask: dict[str, asyncio.TimerHandle] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
@@ -150,11 +151,12 @@ class Gateway:
             handle.cancel()
         before = self._present.get(serial)
         presence, records = self._settlement.settle(happening)
+        owners = self._owners.setdefault(presence.endpoint, {})
         if before is not None:
             presence.known = {path: record for path, record in before.known.items() if presence.owns(path)}
-            self._remove(presence.endpoint, before.instances() - presence.instances())
+            self._remove(owners, before.endpoint, before.instances() - presence.instances())
         self._present[serial] = presence
-        self._at.setdefault(presence.endpoint, {})[serial] = presence
+        owners |= dict.fromkeys(presence.instances(), presence)
         self._show(presence.endpoint, records)
         self._status.appeared(serial, happening.facts.product, presence.endpoint, self._wall())
         self._ask_later(presence)
@@ -179,12 +181,10 @@ class Gateway:
     def _leave(self, serial: str) -> None:
         self._leaving.pop(serial, None)
         presence = self._present.pop(serial)
-        others = self._at[presence.endpoint]
-        del others[serial]
-        if others or presence.endpoint == self._endpoint:
-            self._remove(presence.endpoint, presence.instances())
-        else:
-            del self._at[presence.endpoint]
+        owners = self._owners[presence.endpoint]
+        self._remove(owners, presence.endpoint, presence.instances())
+        if not owners and presence.endpoint != self._endpoint:
+            del self._owners[presence.endpoint]
             self._clients.close(presence.endpoint)
         log.info("%s left", serial)
 
@@ -194,8 +194,11 @@ class Gateway:
         else:
             self._clients.open(endpoint, records, EndpointActuator(self, endpoint))
 
-    def _remove(self, endpoint: str, instances: set[Any]) -> None:
-        if instances and (client := self._clients.get(endpoint)) is not None:
+    def _remove(self, owners: dict[Slot, Presence], endpoint: str, instances: set[Slot]) -> None:
+        for instance in instances:
+            del owners[instance]
+        leaves = not owners and endpoint != self._endpoint
+        if not leaves and instances and (client := self._clients.get(endpoint)) is not None:
             client.remove([Path(*instance) for instance in sorted(instances)])
 
     # What devices say
@@ -283,9 +286,15 @@ class Gateway:
         """Raises InternalServerError where everything at and beneath `path` belongs to devices that are offline."""
         if self._settings.serve_stale or not path:
             return
-        owners = [presence for presence in self._at.get(endpoint, {}).values() if presence.owns(path)]
+        owners = self._owners_of(endpoint, path)
         if owners and not any(owner.online for owner in owners):
             raise InternalServerError(f"{owners[0].serial} is offline")
+
+    def _owners_of(self, endpoint: str, path: Path) -> list[Presence]:
+        owners = self._owners.get(endpoint, {})
+        if len(path) > 1:
+            return [owners[Slot.of(path)]] if Slot.of(path) in owners else []
+        return [presence for slot, presence in owners.items() if slot.object_id == path[0]]
 
     async def write(self, endpoint: str, records: Sequence[Record]) -> None:
         """Everything is checked before the first value is set. The data model gets what the device has accepted."""
@@ -306,9 +315,9 @@ class Gateway:
         await self._ask(presence, self._protocol.operate(part.model.entity, point.point, wanted))
 
     def _find(self, endpoint: str, path: Path) -> tuple[Presence, Part, Path]:
-        for presence in self._at.get(endpoint, {}).values():
-            if (found := presence.part_at(path)) is not None:
-                return presence, *found
+        presence = self._owners.get(endpoint, {}).get(Slot.of(path))
+        if presence is not None and (found := presence.part_at(path)) is not None:
+            return presence, *found
         raise NotFound(f"no device offers {path}")
 
     async def _ask(self, presence: Presence, asking: Coroutine[Any, Any, Any]) -> Any:

@@ -44,8 +44,8 @@ class Presence:
         return {Slot(slot.object_id, number) for place in placements for slot, number in place.instances.items()}
 
     def owns(self, path: Path) -> bool:
-        """True where something of this device lies at, above or beneath `path`."""
-        return any(instance[: len(path)] == path[:2] for instance in self.instances())
+        """True where `path` lies in an object instance of this device."""
+        return self.part_at(path) is not None
 
     def part_at(self, path: Path) -> tuple[Part, Path] | None:
         """The entity behind a path at the endpoint, and the path in its translator's numbers."""
