@@ -20,6 +20,7 @@ from osap_bridge.clients import Actuator, HostedClient
 from osap_bridge.config import Config, profile_of
 from osap_bridge.gateway import Gateway, Settings
 from osap_bridge.installed import Installed
+from osap_bridge.narration import NarratedClient
 from osap_bridge.osap.protocol import OsapProtocol
 from osap_bridge.protocol import DeviceFacts
 from osap_bridge.store import Store
@@ -119,7 +120,7 @@ class Bridge:
 
     def _client(self, endpoint: str, records: Sequence[Record], actuator: Actuator) -> HostedClient:
         config = self._config
-        return Client(
+        client = Client(
             endpoint,
             config.server,
             records,
@@ -129,3 +130,4 @@ class Bridge:
             gather=GATHER,
             limits=LIMITS,
         )
+        return NarratedClient(client)

@@ -231,8 +231,11 @@ class SimulatedDevice:
             await self.behaviour.tick(self.interval)
 
     async def stop(self) -> None:
+        """Says goodbye. Raises what ended its life before."""
         living, self._living = self._living, None
         if living is not None:
             living.cancel()
             await asyncio.wait([living])
         await self.device.stop()
+        if living is not None and not living.cancelled():
+            living.result()

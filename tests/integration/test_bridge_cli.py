@@ -158,6 +158,20 @@ async def test_a_taken_address_is_a_sentence(state, tmp_path):
     assert_failed(second, "in use")
 
 
+async def test_a_server_that_comes_later_is_found_and_the_wait_is_told(state):
+    coap = AiocoapEndpoint("127.0.0.1", 0)
+    async with Server([coap]):
+        uri = coap.uri
+    options = ("--state", state, "--server", uri, "--lbs", "127.0.0.1:0", "--das", "127.0.0.1:0")
+    async with running("run", *options) as gateway:
+        await gateway.until(f"osap-bridge is not registered with {uri}")
+        server = Server([AiocoapEndpoint("127.0.0.1", int(uri.rpartition(":")[2]))])
+        async with server:
+            await gateway.until(f"osap-bridge is registered with {uri}")
+        code, seconds = await gateway.interrupt()
+    assert (code, seconds < 2) == (0, True), seconds
+
+
 async def test_a_wrong_code_is_told_at_the_device(state):
     async with running("run", "--state", state, "--lbs", "127.0.0.1:0", "--das", "127.0.0.1:0") as gateway:
         lbs = (await gateway.until(r"LBS +(\S+:\d+)"))[1]
