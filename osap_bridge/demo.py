@@ -53,7 +53,7 @@ class Demo:
             folder = FilePath(exits.enter_context(tempfile.TemporaryDirectory(prefix="osap-bridge-demo-")))
             coap = AiocoapEndpoint("127.0.0.1", 0)
             self.server = Server([coap])
-            host, port = await exits.enter_async_context(serving(app(self.server), *self._http_address))
+            host, port = await self._web(exits)
             await exits.enter_async_context(self.server)
             self.coap = coap.uri
             self.url = f"http://{Address(host, port)}"
@@ -70,7 +70,7 @@ class Demo:
                 )
                 for serial, product in PRODUCTS.items()
             }
-            exits.push_async_callback(self._stop_devices)
+            exits.push_async_callback(self.stop_devices)
             self.http = await exits.enter_async_context(
                 httpx.AsyncClient(base_url=self.url, timeout=STEP_WITHIN + 5, trust_env=False)
             )
@@ -82,7 +82,14 @@ class Demo:
     ) -> None:
         await self._exits.aclose()
 
-    async def _stop_devices(self) -> None:
+    async def _web(self, exits: AsyncExitStack) -> tuple[str, int]:
+        try:
+            return await exits.enter_async_context(serving(app(self.server), *self._http_address))
+        except OSError as error:
+            raise OSError(error.errno, f"{self._http_address} {error.strerror}") from None
+
+    async def stop_devices(self) -> None:
+        """They say goodbye. May be called twice."""
         await asyncio.gather(*(device.stop() for device in self.devices.values()))
 
     def _config(self, folder: FilePath, server: str) -> Config:

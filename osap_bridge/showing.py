@@ -74,9 +74,7 @@ async def show_demo(topology: str, http: Address) -> bool:
         telling.cancel()
         stopped.cancel()
         await asyncio.wait({telling, stopped})
-        well = telling.cancelled() or telling.result()
-        console.print("\nDe-registering and stopping.")
-    return well
+        return telling.cancelled() or telling.result()
 
 
 def _introduce(console: Console, demo: Demo) -> None:
@@ -127,9 +125,20 @@ async def _watch(console: Console, demo: Demo, stopped: asyncio.Task[bool]) -> N
         except (Refused, LookupError) as error:
             console.print(f"{entity.serial} {path} is not observed: {error}", style="yellow")
     await asyncio.wait({stopped, *watching}, return_when=asyncio.FIRST_COMPLETED)
+    console.print("\nDe-registering and stopping.")
+    await demo.stop_devices()
+    await _gone(demo)
     for task in watching:
         task.cancel()
     await asyncio.gather(*watching, return_exceptions=True)
+
+
+async def _gone(demo: Demo) -> None:
+    """Until the server has heard that the devices are gone, but not for long."""
+    for _ in range(10):
+        await asyncio.sleep(0.05)
+        if len(demo.server.registrations()) <= 1:
+            return
 
 
 async def _watch_server(console: Console, demo: Demo) -> None:

@@ -81,6 +81,7 @@ async def test_ctrl_c_ends_the_demo_in_good_order():
     printed = "".join(lines) + rest
     for sentence in ("is authenticated", "agrees on a session key", "is online", f"osap:{LAMP}", "lwm2m devices"):
         assert sentence in printed
+    assert f"osap:{LAMP} deregistered" in printed
     assert "Traceback" not in printed
 
 
