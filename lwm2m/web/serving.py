@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 from fastapi import FastAPI
 
+from lwm2m.web.same_site import SameSite
+
 STOPS_WITHIN = 1.0
 
 
@@ -30,10 +32,14 @@ class _Uvicorn(uvicorn.Server):
 @asynccontextmanager
 async def serving(app: FastAPI, host: str, port: int) -> AsyncIterator[tuple[str, int]]:
     """Serve while inside; yields the address with the real port. Raises OSError when it is taken or not ours.
-    On leaving, event streams end first, and requests still running get a second."""
+    Pages of other sites are kept out. On leaving, event streams end first, and requests still running get a second."""
     listener = listening_socket(host, port)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=int(STOPS_WITHIN)
+        SameSite(app, host),
+        log_level="warning",
+        access_log=False,
+        ws="none",
+        timeout_graceful_shutdown=int(STOPS_WITHIN),
     )
     server = _Uvicorn(config)
     task = asyncio.create_task(server.serve([listener]), name="http")
