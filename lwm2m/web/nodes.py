@@ -216,7 +216,10 @@ def _list(members: Node, name: str) -> list[object]:
 
 
 def _id(members: Node) -> int:
+    """A whole number; suites in the field also send it as text, as they cut it from a path."""
     number = members.get("id")
+    if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) <= 5:
+        number = int(number)
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MAX_ID:
         raise BadNode(f"a node's id is a whole number from 0 to {MAX_ID}, not {number!r}")
     return number
