@@ -2,7 +2,8 @@
 RFC 8428; lwm2m.md §8.2.
 
 An entry maps the labels of SenML JSON to items: `n` and `bn` to text, `t` and `bt` to numbers, and at most one of
-`v`, `vs`, `vb`, `vd` (bytes here) and `vlo` to the value. Unknown labels are ignored as the RFC asks.
+`v`, `vs`, `vb`, `vd` (bytes here) and `vlo` to the value. Peers also put an object link in `vs`; that is read too.
+Unknown labels are ignored as the RFC asks.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias
 
-from lwm2m.codec.value import check_beneath, check_count, check_place, object_link, typed, wire_type
+from lwm2m.codec.value import check_beneath, check_count, check_place, object_link, type_of, typed, wire_type
 from lwm2m.errors import BadRequest
 from lwm2m.model.definition import Definitions, Type
 from lwm2m.model.path import Path
@@ -126,7 +127,9 @@ def _value(entry: Entry, path: Path, definitions: Definitions) -> Value | None:
     if not isinstance(item, _VALUE_TYPES[label]) or (label == "v" and isinstance(item, bool)):
         raise BadRequest(f"{path} has a SenML value that does not fit its label {label}")
     check_place(path, path, definitions)
-    return typed(path, object_link(item, path) if label == "vlo" and isinstance(item, str) else item, definitions)
+    if isinstance(item, str) and (label == "vlo" or type_of(path, definitions) is Type.OBJLNK):
+        item = object_link(item, path)
+    return typed(path, item, definitions)
 
 
 def _time(entry: Entry, context: _Base, now: float | None) -> float | None:
