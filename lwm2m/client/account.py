@@ -63,7 +63,7 @@ class Presentation:
     endpoint: str
     version: str
     lifetime: Callable[[], int]
-    binding: Callable[[], str]
+    binding: Callable[[], Binding]
     links: Callable[[], tuple[Link, ...]]
 
 
@@ -258,15 +258,14 @@ class Account:
         shown = self._presentation
         match action:
             case SendRegister():
-                return Register(
-                    shown.endpoint, shown.lifetime(), shown.links(), shown.version, Binding(shown.binding())
-                )
+                return Register(shown.endpoint, shown.lifetime(), shown.links(), shown.version, shown.binding())
             case SendUpdate(location, objects, lifetime, binding):
                 return Update(
                     location,
                     shown.lifetime() if lifetime else None,
                     shown.links() if objects else None,
-                    Binding(shown.binding()) if binding else None,
+                    shown.binding() if binding else None,
+                    version=shown.version,
                 )
             case SendDeregister(location):
                 return Deregister(location)

@@ -27,6 +27,7 @@ from lwm2m.model.definition import Definitions
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
+from lwm2m.operations.registration import Binding
 
 GATHER = 0.1
 _ROOT = Link("/", {"rt": '"oma.lwm2m"', "ct": '"60 110 112 11542"'})
@@ -40,7 +41,7 @@ class Client:
     has not been started; without it `open_endpoint` makes one, given the local address that leads to the server.
     `gather` is how many seconds changes of the object list are collected before the server is told of them.
 
-    Raises ValueError for an endpoint name, a server URI, a version or records that cannot be."""
+    Raises ValueError for an endpoint name, a server URI, a version, a binding or records that cannot be."""
 
     def __init__(
         self,
@@ -76,6 +77,7 @@ class Client:
             coap, open_endpoint or (lambda host: AiocoapEndpoint(host, 0, limits=limits)), parse_uri(server)
         )
         self._instance = Path(1, self.data_model.instances(1)[0])
+        self._binding(version)
         self._account = Account(
             server,
             self._presentation(version),
@@ -176,12 +178,17 @@ class Client:
             self.endpoint,
             version,
             lifetime=lambda: self._settings().lifetime,
-            binding=lambda: str(self.data_model.value(self._instance.child(server.BINDING))),
+            binding=lambda: self._binding(version),
             links=lambda: (_ROOT, *self.data_model.links(self._versions)),
         )
 
+    def _binding(self, version: str) -> Binding:
+        return server.binding(str(self.data_model.value(self._instance.child(server.BINDING))), version)
+
     def _management(self, version: str, limits: Limits, mode: ThresholdMode) -> DeviceManagement:
-        server_object = server.ServerObject(self.update, self.remove, lambda event: self._account.feed_later(event))
+        server_object = server.ServerObject(
+            self.update, self.remove, lambda event: self._account.feed_later(event), version
+        )
         return DeviceManagement(
             Targets(self.data_model, self.definitions),
             lambda path: server_object if path[0] == 1 else self._actuator,

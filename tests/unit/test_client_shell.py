@@ -99,6 +99,9 @@ def test_a_given_device_and_server_object_stay_as_they_are() -> None:
         ("dev", "coap://h", [Record(Path(3, 0, 9, 0), 1)], {}),
         ("dev", "coap://h", [], {"version": "2.0"}),
         ("dev", "coap://h", [], {"lifetime": -1}),
+        ("dev", "coap://h", [], {"binding": "X"}),
+        ("dev", "coap://h", [], {"binding": "UQ"}),
+        ("dev", "coap://h", [Record(Path(1, 0, 7), "UT")], {"version": "1.0"}),
     ],
 )
 def test_what_cannot_be_a_client_is_refused(
@@ -123,6 +126,14 @@ async def test_a_client_of_1_0_registers_as_one(coap: FakeEndpoint) -> None:
         register = await coap.next_request()
         assert register.query == ("ep=dev1", "lt=300", "lwm2m=1.0", "b=U")
         assert (await coap.ask(Request(Code.GET, ("3303", "0")))).content_format == 11542
+
+
+async def test_a_client_of_1_0_updates_as_one(coap: FakeEndpoint) -> None:
+    async with make(coap, version="1.0") as client:
+        await client.registered(5)
+        await coap.next_request()
+        client.update([Record(Path(1, 0, 7), "UQ")])
+        assert (await coap.next_request()).query == ("b=UQ",)
 
 
 async def test_nobody_but_the_server_is_served(coap: FakeEndpoint, client: Client) -> None:

@@ -13,6 +13,7 @@ from lwm2m.client.registration import Disable, Settings, Triggered
 from lwm2m.errors import BadRequest, MethodNotAllowed
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
+from lwm2m.operations.registration import Binding
 
 SHORT_SERVER_ID = 1
 
@@ -29,7 +30,6 @@ _SETTINGS = {
     20: "sequence_count",
 }
 _NEVER_NEGATIVE = frozenset({LIFETIME, MINIMUM_PERIOD, MAXIMUM_PERIOD, DISABLE_TIMEOUT})
-_LETTERS = frozenset("UTSN")
 
 PERSISTENT: dict[int, Value] = {17: 5, 18: 5, 19: 60, 20: 65_535}
 """Retry five times, 5 s to 40 s apart, again and again with a minute between: for an account that nobody described,
@@ -79,21 +79,23 @@ def _number(model: DataModel, path: Path) -> int | None:
 
 class ServerObject:
     """The actuator of object 1. `store` and `discard` change the data model; `tell` hands an event to the registration
-    once the answer is on its way."""
+    once the answer is on its way. `version` is the client's LwM2M version."""
 
     def __init__(
         self,
         store: Callable[[Iterable[Record]], object],
         discard: Callable[[Iterable[Path]], object],
         tell: Callable[[Disable | Triggered], None],
+        version: str,
     ) -> None:
         self._store = store
         self._discard = discard
         self._tell = tell
+        self._version = version
 
     async def write(self, records: Sequence[Record]) -> None:
         for record in records:
-            _check(record)
+            _check(record, self._version)
         self._store(records)
 
     async def remove(self, paths: Sequence[Path]) -> None:
@@ -110,13 +112,17 @@ class ServerObject:
             raise MethodNotAllowed(f"{path} is not offered")
 
 
-def _check(record: Record) -> None:
+def binding(text: str, version: str) -> Binding:
+    """What the Binding resource says of a client of this LwM2M version; 1.0 has queue mode in it. Raises ValueError."""
+    return Binding.parse(text, False, version)
+
+
+def _check(record: Record, version: str) -> None:
     number, value = record.path[2], record.value
     if number in _NEVER_NEGATIVE and isinstance(value, int) and value < 0:
         raise BadRequest(f"{record.path} is a number of seconds")
-    if number == BINDING and isinstance(value, str) and not _is_binding(value):
-        raise BadRequest("a binding is some of the letters U, T, S and N")
-
-
-def _is_binding(text: str) -> bool:
-    return bool(text) and set(text) <= _LETTERS and len(set(text)) == len(text)
+    if number == BINDING and isinstance(value, str):
+        try:
+            binding(value, version)
+        except ValueError as error:
+            raise BadRequest(str(error)) from None
