@@ -17,6 +17,7 @@ from osap_bridge.laws import samples
 from osap_bridge.osap.device import OsapDevice
 from osap_bridge.osap.device_events import EventStream
 from osap_bridge.osap.device_thing import DeviceInfo, PointKey
+from osap_bridge.osap.lbs_messages import AUTH_MODE_LICENCE, AUTH_MODE_SAP
 from osap_bridge.osap.profile import Profile, ResourceKey
 from osap_bridge.protocol import FunctionPoint
 
@@ -178,7 +179,8 @@ BEHAVIOURS: Mapping[str, type[Behaviour]] = {
 
 class SimulatedDevice:
     """A device that lives: every `interval` seconds something happens in it, from the start until it is stopped.
-    Raises ValueError where the product has no profile, or the serial or code cannot be."""
+    A serial `productKey:deviceName` is that of a device with a licence. Raises ValueError where the product has no
+    profile, or the serial or code cannot be."""
 
     def __init__(
         self,
@@ -202,6 +204,7 @@ class SimulatedDevice:
             code,
             product.profile,
             lbs=lbs,
+            auth_mode=AUTH_MODE_LICENCE if ":" in serial else AUTH_MODE_SAP,
             info=DeviceInfo(product.name, "V1.0.0", f"{product.name} (simulated)", name=f"Simulated {serial}"),
             state_path=state,
             values=self.behaviour.start_values(),

@@ -127,10 +127,12 @@ class Link:
         return answer.code
 
     async def subscribe(self, filters: tuple[str, ...]) -> None:
-        packet_id = self._next_packet_id()
-        answer = await self._command(Subscribe(packet_id, tuple((each, 1) for each in filters)), (Suback, packet_id))
-        if not isinstance(answer, Suback) or any(code > 1 for code in answer.codes):
-            raise LinkBroken("the DAS refused a subscription")
+        """One packet for each filter, as real devices do it: a DAS may know no other form."""
+        for each in filters:
+            packet_id = self._next_packet_id()
+            answer = await self._command(Subscribe(packet_id, ((each, 1),)), (Suback, packet_id))
+            if not isinstance(answer, Suback) or answer.codes not in ((0,), (1,)):
+                raise LinkBroken("the DAS refused a subscription")
 
     async def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> None:
         """Returns when it is confirmed (QoS 1) or written (QoS 0). One QoS 1 message is under way at a time."""
@@ -158,10 +160,11 @@ class Link:
 
     async def leave(self, filters: tuple[str, ...]) -> None:
         """UNSUBSCRIBE and DISCONNECT: the orderly end."""
-        packet_id = self._next_packet_id()
         try:
             async with asyncio.timeout(self._timers.goodbye):
-                await self._command(Unsubscribe(packet_id, filters), (Unsuback, packet_id))
+                for each in filters:
+                    packet_id = self._next_packet_id()
+                    await self._command(Unsubscribe(packet_id, (each,)), (Unsuback, packet_id))
         except TimeoutError:
             log.info("the DAS did not confirm UNSUBSCRIBE")
         await self._send(Disconnect())
