@@ -185,12 +185,13 @@ def _command(topic: CommandTopic, message: Message, context: Context) -> Iterato
 
 
 def _profile_query(topic: CommandTopic, message: Message, context: Context) -> Iterator[Action]:
+    """A gateway asks for its sub-devices, too, so the answer names the serial that was asked for."""
     product = _member(message, "pid")
     offer = context.offer(product)
     if offer is None:
         yield Dropped(f"the device asked for the profile of {product!r}, which is not known")
         return
-    body = offer._asdict() | {"devSerial": context.serial}
+    body = offer._asdict() | {"devSerial": _member(message, "devSerial", context.serial)}
     yield _answer(topic, PROFILE_ANSWER, message, body, context)
 
 
@@ -199,9 +200,9 @@ def _answer(topic: CommandTopic, command: int, message: Message, body: dict[str,
     return Respond(CommandTopic(topic.domain, command, context.serial), response)
 
 
-def _member(message: Message, name: str) -> str:
+def _member(message: Message, name: str, default: str | None = None) -> str:
     content = from_json(message.body)
-    value = content.get(name) if isinstance(content, dict) else None
+    value = content.get(name, default) if isinstance(content, dict) else None
     if not isinstance(value, str):
         raise MalformedMessage(f"a command without a text {name!r}")
     return value

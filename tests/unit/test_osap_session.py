@@ -182,6 +182,13 @@ def test_a_profile_query_is_answered_where_the_profile_is_known() -> None:
     assert isinstance(dropped, Dropped)
 
 
+def test_a_gateway_that_asks_for_the_profile_of_its_child_is_told_whose_it_is() -> None:
+    query = {"devSerial": "C1", "pid": "AcmeLamp"}
+    (answer,) = sent(take(online(), publish("/1100/14448", query, packet_id=None, version="v2.0.0")))
+    assert answer.topic == "/Z1/1100/14449"
+    assert from_json(decode(answer.payload, KEY).body)["devSerial"] == "C1"
+
+
 def test_other_commands_and_ota_are_accepted_and_noted() -> None:
     command, note = take(online(), publish("/1100/14338", {"token": "t"}, version="v2.0.0"))
     assert command == Send(Puback(7))
