@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Container, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from osap_bridge.osap import packets
@@ -36,6 +37,7 @@ from osap_bridge.osap.message import MalformedMessage, Reply
 from osap_bridge.osap.session import QueueFull, Session
 from osap_bridge.osap.storage import Storage
 from osap_bridge.osap.topic import MODEL, Method, MsgType, Topic
+from osap_bridge.osap.uplink import ProfileOffer
 from osap_bridge.protocol import Entity, FunctionPoint
 
 log = logging.getLogger(__name__)
@@ -65,6 +67,7 @@ class _Link:
         self._writer = writer
         self._unsent = unsent
         self.peer = str(writer.get_extra_info("peername"))
+        self.met_at: str = (writer.get_extra_info("sockname") or ("",))[0]
         self.serial = ""
         self.end: Close | None = None
 
@@ -190,6 +193,8 @@ class Das:
     def _forget(self, serial: str) -> None:
         for known in (self._sessions, self._last_seen, self._last_error):
             known.pop(serial, None)
+        if (armed := self._timers.pop(serial, None)) is not None:
+            armed[1].cancel()
 
     def online(self) -> tuple[str, ...]:
         return tuple(self._links)
@@ -243,8 +248,9 @@ class Das:
             self._apply(session, actions)
             return _accepted(serial, await answer)
         finally:
-            self._waiting.pop((serial, seq), None)
-            session.abandon(seq)
+            if self._waiting.get((serial, seq)) is answer:  # Seqs start again when the device registers again
+                del self._waiting[serial, seq]
+                session.abandon(seq)
 
     # Connections
 
@@ -342,11 +348,16 @@ class Das:
             session = self._sessions[serial]
             actions = session.resume(verdict.binding, now)
         else:
-            new = Session(information, self._storage.offer, request_deadline=self._limits.request_deadline)
+            offer = partial(self._offer, serial)
+            new = Session(information, offer, request_deadline=self._limits.request_deadline)
             session = self._sessions.setdefault(serial, new)
             actions = session.register(information, verdict.binding, now, wall)
         self._apply(session, actions)
         return session
+
+    def _offer(self, serial: str, product: str) -> ProfileOffer | None:
+        link = self._links.get(serial)
+        return self._storage.offer(product, link.met_at if link is not None else "")
 
     def _leave(self, link: _Link, end: Close) -> list[DasHappening]:
         if link.end is not None:

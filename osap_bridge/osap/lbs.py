@@ -6,7 +6,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
+from osap_bridge.osap.address import reachable
 from osap_bridge.osap.directory import Directory, SessionGrant
 from osap_bridge.osap.handshake import LbsHandshake, LbsStep
 from osap_bridge.osap.lbs_messages import DasAddress as DasAddress
@@ -84,7 +87,8 @@ class Lbs:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = str(writer.get_extra_info("peername"))
-        handshake = LbsHandshake(self._directory, self._das_address, accept_v2=self._accept_v2_auth)
+        met_at = (writer.get_extra_info("sockname") or ("",))[0]
+        handshake = LbsHandshake(self._directory, partial(self._das_for, met_at), accept_v2=self._accept_v2_auth)
         try:
             async with asyncio.timeout(self._lifetime):
                 await self._converse(handshake, reader, writer, peer)
@@ -96,6 +100,10 @@ class Lbs:
             log.exception("LBS: serving %s at %s failed", _named(handshake), peer)
         finally:
             writer.close()
+
+    def _das_for(self, met_at: str) -> DasAddress | None:
+        das = self._das_address()
+        return None if das is None else replace(das, address=reachable(das.address, met_at))
 
     async def _converse(
         self, handshake: LbsHandshake, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: str

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from urllib.parse import quote, unquote
 
+from osap_bridge.osap.address import reachable
 from osap_bridge.osap.uplink import ProfileOffer
 
 log = logging.getLogger(__name__)
@@ -60,12 +61,13 @@ class Storage:
         await self._server.wait_closed()
         self._server = None
 
-    def offer(self, product: str) -> ProfileOffer | None:
+    def offer(self, product: str, met_at: str) -> ProfileOffer | None:
+        """`met_at`: our own address on the connection on which the device asks."""
         profile = self._profiles(product)
         if profile is None:
             return None
         host, port = self.address
-        host = self._advertise or host
+        host = self._advertise or reachable(host, met_at)
         bracketed = f"[{host}]" if ":" in host else host
         url = f"{bracketed}:{port}{_FOLDER}{quote(product, safe='')}"
         return ProfileOffer(url, _EXPIRE, hashlib.md5(profile, usedforsecurity=False).hexdigest())

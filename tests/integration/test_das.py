@@ -574,6 +574,17 @@ async def test_behind_nat_devices_are_told_the_address_that_they_can_reach() -> 
         assert from_json(message.body)["url"] == f"gateway.example:{port}/profile/AcmeLamp"
 
 
+async def test_where_the_das_listens_on_every_address_profiles_are_where_the_device_found_it() -> None:
+    async with running(host="0.0.0.0") as das:
+        device = Device(*await asyncio.open_connection("127.0.0.1", das.address[1]), "Z1", KEY)
+        await device.come_online()
+        device.publish("/1100/14448", {"pid": "AcmeLamp"}, version="v2.0.0")
+        _, message = await device.hear()
+        url = from_json(message.body)["url"]
+        assert url.startswith("127.0.0.1:")
+        assert (await fetch(url))[1] == PROFILE
+
+
 # Bad input: one connection suffers, no other
 
 MALFORMED = {
@@ -657,6 +668,40 @@ async def test_a_removed_device_is_closed_and_forgotten() -> None:
         assert await told.next() == Offline("Z1", orderly=False)
         assert das.states() == ()
         await refused(das, 11)
+
+
+async def test_a_device_that_is_added_again_is_watched_like_any_other() -> None:
+    async with running() as das:
+        told = Told(das)
+        removed = await Device.open(das)
+        assert await removed.register(keep_alive=1) == Connack(0)
+        await told.next()
+        das.remove("Z1")
+        assert await told.next() == Offline("Z1", orderly=False)
+        das.grant(SessionGrant("Z1", DEV_ID, KEY, time.monotonic()))
+        again = await Device.open(das)
+        assert await again.register(keep_alive=1) == Connack(0)
+        assert isinstance(await told.next(), Online)
+        assert await told.next() == Offline("Z1", orderly=False)
+        assert das.states()[0].last_error == "silent for 1.5 s"
+
+
+async def test_a_request_of_a_new_session_outlives_the_answer_to_one_of_the_old_with_its_seq() -> None:
+    async with running() as das:
+        await (await Device.open(das)).come_online()
+        old = asyncio.create_task(das.set(LAMP, SWITCH, True))
+        await asyncio.sleep(0)
+        session = das._sessions["Z1"]
+        binding = session._binding
+        assert binding is not None
+        new = asyncio.create_task(das.set(LAMP, SWITCH, False))
+        das._apply(session, session.register(session.information, binding, time.monotonic(), time.time()))
+        with pytest.raises(DeviceOffline):
+            await old
+        assert list(session._requests) == [1]
+        new.cancel()
+        await asyncio.wait([new])
+        assert not session._requests
 
 
 async def test_a_taken_address_is_an_error() -> None:

@@ -71,6 +71,13 @@ async def exchange(lbs: Lbs, *messages: bytes) -> bytes:
     return answer
 
 
+async def test_a_das_on_every_address_is_where_the_lbs_was_found(platform: Platform) -> None:
+    platform.das = DasAddress("0.0.0.0", 18883)
+    found = await authenticate(platform.lbs, DeviceHandshake(Identity(vector.SERIAL, vector.CODE), None))
+    assert isinstance(found, Admitted)
+    assert (found.das.address, found.das.port) == ("127.0.0.1", 18883)
+
+
 async def test_a_device_lives_through_all_three_flows(platform: Platform) -> None:
     identity = Identity(vector.SERIAL, vector.CODE)
     first = await authenticate(platform.lbs, DeviceHandshake(identity, None))
