@@ -153,14 +153,15 @@ class Gateway:
         presence, records = self._settlement.settle(happening)
         owners = self._owners.setdefault(presence.endpoint, {})
         if before is not None:
-            presence.known = {path: record for path, record in before.known.items() if presence.owns(path)}
-            self._remove(owners, before.endpoint, before.instances() - presence.instances())
+            stays = presence.instances() if before.facts.product == presence.facts.product else set()
+            self._remove(owners, before.endpoint, before.instances() - stays)
+            presence.known = {path: record for path, record in before.known.items() if Slot.of(path) in stays}
         self._present[serial] = presence
         owners |= dict.fromkeys(presence.instances(), presence)
         self._show(presence.endpoint, records)
         self._status.appeared(serial, happening.facts.product, presence.endpoint, self._wall())
         self._ask_later(presence)
-        log.info("%s (%s) is online as %s", serial, happening.facts.product, presence.endpoint)
+        log.info("%s (%r) is online as %s", serial, happening.facts.product, presence.endpoint)
 
     def on_disappeared(self, happening: Disappeared) -> None:
         presence = self._present.get(happening.serial)
@@ -182,8 +183,9 @@ class Gateway:
         self._leaving.pop(serial, None)
         presence = self._present.pop(serial)
         owners = self._owners[presence.endpoint]
-        self._remove(owners, presence.endpoint, presence.instances())
-        if not owners and presence.endpoint != self._endpoint:
+        if presence.endpoint == self._endpoint:
+            self._remove(owners, presence.endpoint, presence.instances())
+        else:
             del self._owners[presence.endpoint]
             self._clients.close(presence.endpoint)
         log.info("%s left", serial)
@@ -197,8 +199,7 @@ class Gateway:
     def _remove(self, owners: dict[Slot, Presence], endpoint: str, instances: set[Slot]) -> None:
         for instance in instances:
             del owners[instance]
-        leaves = not owners and endpoint != self._endpoint
-        if not leaves and instances and (client := self._clients.get(endpoint)) is not None:
+        if instances and (client := self._clients.get(endpoint)) is not None:
             client.remove([Path(*instance) for instance in sorted(instances)])
 
     # What devices say
@@ -244,7 +245,7 @@ class Gateway:
         self._status.left_out(serial)
         if (serial, point) not in self._warned and len(self._warned) < _MAX_WARNINGS:
             self._warned.add((serial, point))
-            log.warning("%s: %s is left out: %s", serial, point, reason)
+            log.warning("%s: %r is left out: %s", serial, str(point), reason)
 
     def _ask_later(self, presence: Presence) -> None:
         self._end_asking(presence.serial)

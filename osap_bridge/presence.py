@@ -43,10 +43,6 @@ class Presence:
             placements.append(self.introduction)
         return {Slot(slot.object_id, number) for place in placements for slot, number in place.instances.items()}
 
-    def owns(self, path: Path) -> bool:
-        """True where `path` lies in an object instance of this device."""
-        return self.part_at(path) is not None
-
     def part_at(self, path: Path) -> tuple[Part, Path] | None:
         """The entity behind a path at the endpoint, and the path in its translator's numbers."""
         for part in self.parts.values():

@@ -476,6 +476,27 @@ async def test_entities_that_go_take_their_instances_along(world):
     assert world.at("Z1").model.instances(10359) == (0, 1)
 
 
+async def test_a_serial_that_comes_back_as_another_product_keeps_nothing_of_the_old(world):
+    await world.lamp()
+    await world.report("Z1", SWITCH, True)
+    await world.protocol.say(Appeared("Z1", DeviceFacts("EZ-Humiture"), (Entity("Z1"),)))
+    model = world.at("Z1").model
+    assert model.instances(3311) == ()
+    assert model.instances(3303) == (0,)
+    assert model.has(Path(3, 0))
+    await world.lamp()
+    assert not model.has(Path(3311, 0, 5850))
+
+
+async def test_writes_meet_the_owner_of_an_instance_after_comings_and_goings(world):
+    for serial in ("Z1", "Z2", "Z3"):
+        await world.lamp(serial)
+    await world.protocol.say(Disappeared("Z2", orderly=True))
+    await world.lamp("Z2")
+    await world.at("Z2").actuator.write([Record(Path(3311, 0 if world.kind == "per-device" else 1, 5850), True)])
+    assert world.protocol.asked == [("set", Entity("Z2"), SWITCH, True)]
+
+
 async def test_people_see_who_is_online_and_a_stop_ends_it(world):
     await world.lamp()
     await world.gateway.stop()
