@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path as FilePath
 
 import typer
@@ -46,19 +46,32 @@ def show_devices(folder: FilePath, as_json: bool) -> None:
     statuses, alive_at = store.statuses(), store.alive_at()
     store.close()
     running = alive_at is not None and time.time() - alive_at < 3 * HEARTBEAT
+    if not running:
+        statuses = [replace(status, state=_OFFLINE.get(status.state, status.state)) for status in statuses]
     if as_json:
         typer.echo(json.dumps({"running": running, "devices": [asdict(status) for status in statuses]}, indent=2))
         return
     if not running:
         typer.echo("No gateway runs on this state; this is what the last one knew.", err=True)
     columns = ("serial", "state", "last seen", "product", "endpoint", "left out", "last error")
-    print_table(columns, (_row(status, running, time.time()) for status in statuses))
+    print_table(columns, (_row(status, time.time()) for status in statuses))
 
 
-def _row(status: DeviceStatus, running: bool, now: float) -> Sequence[str]:
-    state = "offline" if status.state == "online" and not running else status.state
+_OFFLINE = {"online": "offline"}
+"""What a state has become when the gateway that said so is dead."""
+
+
+def _row(status: DeviceStatus, now: float) -> Sequence[str]:
     seen = "" if status.last_seen is None else _ago(now - status.last_seen)
-    return status.serial, state, seen, status.product, status.endpoint, str(status.left_out), status.last_error
+    return (
+        status.serial,
+        status.state,
+        seen,
+        status.product,
+        status.endpoint,
+        str(status.left_out),
+        status.last_error,
+    )
 
 
 def _ago(seconds: float) -> str:
