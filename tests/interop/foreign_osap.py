@@ -27,10 +27,14 @@ def upper_md5(data: bytes) -> bytes:
     return hashlib.md5(data).hexdigest().upper().encode()
 
 
-def wrap_key(code: str, serial: str, *, lower: bool = False) -> bytes:
+def third_md5(code: str, serial: str, *, lower: bool = False) -> bytes:
     first = upper_md5((code + serial).encode())
-    third = upper_md5(upper_md5((first.lower() if lower else first) + SALT))
-    return hashlib.pbkdf2_hmac("sha256", third, SALT, 3, 32).hex().upper()[10:26].encode()
+    return upper_md5(upper_md5((first.lower() if lower else first) + SALT))
+
+
+def wrap_key(code: str, serial: str, *, lower: bool = False) -> bytes:
+    derived = hashlib.pbkdf2_hmac("sha256", third_md5(code, serial, lower=lower), SALT, 3, 32)
+    return derived.hex().upper()[10:26].encode()
 
 
 def gcm(key: bytes, plain: bytes) -> bytes:
@@ -156,7 +160,8 @@ class ForeignDevice:
     # LBS
 
     async def authenticate(self, lbs: tuple[str, int], *, flow: str = "first", lower: bool = False) -> None:
-        """`flow`: "first" (0x1, 0x7), "renew" (0x1, 0x4), "refresh" (0x70, 0x80, 0x90). Raises RefusedByLbs."""
+        """`flow`: "first" (0x1A, 0x72), "renew" (0x1A, 0x42), "refresh" (0x70, 0x90), or "old" (0x12, 0x72), as SDK
+        V1.5.2 does it. Raises RefusedByLbs."""
         reader, writer = await asyncio.open_connection(*lbs)
         try:
             async with asyncio.timeout(PATIENCE):
@@ -186,6 +191,16 @@ class ForeignDevice:
             assert len(plain) == 18
             self.session_key = plain[2:]
             before = framed(0x90, b"\1\1\0" + cbc(self.master, plain[1:2]))
+        elif flow == "old":
+            own, key = new_key(), third_md5(self.code, self.serial)[:16]
+            identity = bytes([self.licence]) + sized(self.serial.encode())
+            answer = await ask(0x12, b"\1\1\0" + identity + cbc(key, point(own)), 0x22)
+            self.master = master_key(own, open_cbc(key, answer))
+            signature = sign(self.master, self.serial)
+            answer = await ask(0x72, b"\1\1\0" + signature, 0x82)
+            assert (len(answer), answer[0], answer[49], answer[82:]) == (130, 48, 32, signature)
+            self.dev_id = open_cbc(self.master, answer[1:49]).decode()
+            self.session_key = open_cbc(self.master, answer[50:82])
         else:
             own, key = new_key(), wrap_key(self.code, self.serial, lower=lower)
             identity = bytes([self.licence]) + sized(self.serial.encode())
@@ -344,6 +359,13 @@ class ForeignDevice:
             self._reading = None
             self.writer.transport.abort()
             self._answers = asyncio.Queue()
+
+    def let_go(self) -> asyncio.StreamWriter:
+        """The connection stays open, and nobody reads it any more."""
+        assert self._reading is not None
+        self._reading.cancel()
+        self._reading = None
+        return self.writer
 
     def _next_number(self) -> int:
         self._number += 1

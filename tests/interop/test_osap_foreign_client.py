@@ -229,6 +229,22 @@ async def test_a_broken_connection_goes_on_without_subscribing_again(chain):
     assert values == {"Brightness": 7}
 
 
+async def test_the_goodbye_to_the_old_connection_may_come_after_the_new_one_is_there(chain):
+    device = await chain.device()
+    values: dict[str, Any] = {}
+    device.thing = lamp(values)
+    await device.shadow("LightControl", "Brightness", 40)
+    old = device.let_go()
+    assert await device.connect(full=False) == 0
+    old.write(b"\xe0\0")
+    assert await device.ping()
+    await device.shadow("LightControl", "Brightness", 41)
+    await chain.becomes(LAMP, "/3311/0/5851", 41)
+    node = {"kind": "singleResource", "id": 5851, "type": "integer", "value": "7"}
+    assert (await chain.ask("PUT", LAMP, "/3311/0/5851", json=node))["success"] is True
+    assert values == {"Brightness": 7}
+
+
 async def test_all_three_ways_to_authenticate(chain):
     device = await chain.device()
     dev_id, first_key = device.dev_id, device.session_key
@@ -248,6 +264,16 @@ async def test_all_three_ways_to_authenticate(chain):
 async def test_the_lower_case_share_key_opens_the_door_too(chain):
     device = chain.stranger(LAMP, CODES[LAMP])
     await device.authenticate(chain.lbs, lower=True)
+    assert await device.connect() == 0
+
+
+async def test_a_device_with_the_older_sdk_is_served_too(chain):
+    device = chain.stranger(LAMP, CODES[LAMP])
+    await device.authenticate(chain.lbs, flow="old")
+    assert await device.connect() == 0
+    await device.shadow("LightControl", "Brightness", 40)
+    await chain.becomes(LAMP, "/3311/0/5851", 40)
+    await device.authenticate(chain.lbs, flow="refresh")
     assert await device.connect() == 0
 
 
