@@ -96,6 +96,7 @@ class Bridge:
             profile_of(self._installed),
             lbs=config.lbs,
             das=config.das,
+            accept_v2_auth=config.accept_v2_auth,
             storage_port=config.storage_port,
             advertise=config.advertise,
             session_life=config.session_life,

@@ -15,6 +15,7 @@ from osap_bridge.installed import Installed
 from osap_bridge.topology import ClientPerDevice, SingleClient, Topology
 
 MAX_SERIAL, MAX_CODE = 71, 47
+MAX_ADVERTISED = 63
 TOPOLOGIES = ("per-device", "single")
 
 
@@ -58,10 +59,12 @@ DAS = Address("127.0.0.1", 1883)
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`advertise`: where devices find the DAS when that is not where it listens, as behind a NAT. Times in seconds;
-    `session_life` 0: for ever. `black_list`: serials that are told never to come back."""
+    """`accept_v2_auth`: devices with the older SDK may connect. `advertise`: where devices find the DAS when that is
+    not where it listens, as behind a NAT. Times in seconds; `session_life` 0: for ever. `black_list`: serials that are
+    told never to come back."""
 
     lbs: Address = LBS
+    accept_v2_auth: bool = True
     das: Address = DAS
     advertise: Address | None = None
     storage_port: int = 0
@@ -138,11 +141,20 @@ def _address(value: Any) -> Address:
     return Address.parse(_text(value))
 
 
+def _advertised(value: Any) -> Address:
+    """Devices take no longer host."""
+    address = _address(value)
+    if not address.port or len(address.host.encode()) > MAX_ADVERTISED:
+        raise ValueError(f"it has a port and a host of at most {MAX_ADVERTISED} bytes")
+    return address
+
+
 _KEYS: dict[tuple[str, str], tuple[str, Callable[[Any], Any]]] = {
     ("", "state"): ("state", lambda value: FilePath(_text(value)).expanduser()),
     ("lbs", "listen"): ("lbs", _address),
+    ("lbs", "accept_v2_auth"): ("accept_v2_auth", _flag),
     ("das", "listen"): ("das", _address),
-    ("das", "advertise"): ("advertise", _address),
+    ("das", "advertise"): ("advertise", _advertised),
     ("das", "storage_port"): ("storage_port", _whole(0, 65535)),
     ("das", "session_life"): ("session_life", _seconds),
     ("das", "black_list"): ("black_list", _serials),

@@ -59,8 +59,9 @@ class Status:
 
 
 class OsapProtocol:
-    """Implements `osap_bridge.protocol.ProtocolTranslator`. `profiles` gives the profile JSON of a product. `advertise`
-    is where devices find the DAS when that is not where it listens, `session_life` seconds or 0 for ever."""
+    """Implements `osap_bridge.protocol.ProtocolTranslator`. `profiles` gives the profile JSON of a product.
+    `accept_v2_auth`: devices with the older SDK may connect. `advertise` is where devices find the DAS when that is not
+    where it listens, `session_life` seconds or 0 for ever."""
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class OsapProtocol:
         *,
         lbs: Address = ("127.0.0.1", 8666),
         das: Address = ("127.0.0.1", 1883),
+        accept_v2_auth: bool = True,
         storage_port: int = 0,
         advertise: Address | None = None,
         session_life: float = SESSION_LIFE,
@@ -101,6 +103,7 @@ class OsapProtocol:
             port=lbs[1],
             clock=clock,
             on_result=self._on_lbs_result,
+            accept_v2_auth=accept_v2_auth,
         )
         self._lbs_errors: dict[str, str] = {}
         self._unsettled: defaultdict[str, list[KeptEvent]] = defaultdict(list)

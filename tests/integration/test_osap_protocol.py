@@ -30,6 +30,7 @@ from osap_bridge.protocol import (
     Report,
 )
 from osap_bridge.store import Store
+from tests.interop.foreign_osap import ForeignDevice, RefusedByLbs
 
 SERIAL, CODE = "K12345678", "ABCDEF"
 LAMP_JSON = (Path(__file__).parents[2] / "osap_bridge" / "translators" / "dimmable_lamp.json").read_bytes()
@@ -211,6 +212,15 @@ async def test_strangers_cannot_fill_the_status(store: Store) -> None:
             assert (await reader.read())[-1] == 5
             writer.close()
         assert len(protocol.statuses()) == 256
+
+
+async def test_the_older_sdk_is_kept_out_where_that_is_wanted(store: Store) -> None:
+    device = ForeignDevice(SERIAL, CODE, "AcmeLamp")
+    async with running(store, accept_v2_auth=False) as protocol:
+        with pytest.raises(RefusedByLbs) as refused:
+            await device.authenticate(protocol.lbs_address, flow="old")
+        assert refused.value.code == 2
+        await device.authenticate(protocol.lbs_address)
 
 
 async def test_a_removed_device_loses_its_connection(store: Store) -> None:

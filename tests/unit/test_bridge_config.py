@@ -48,6 +48,11 @@ def test_the_das_takes_its_black_list_and_the_life_of_its_keys(write):
     assert config.session_life == 0
 
 
+def test_devices_with_the_older_sdk_can_be_kept_out(write):
+    assert read_config(write("")).accept_v2_auth
+    assert not read_config(write("[lbs]\naccept_v2_auth = false")).accept_v2_auth
+
+
 def test_the_single_client_has_the_gateways_name(write):
     config = read_config(write('[lwm2m]\ntopology = "single"\nendpoint = "house"\n'))
     assert config.topology_value() == SingleClient("house")
@@ -60,6 +65,9 @@ REFUSED = {
     "[lbx]\nlisten = 'x'": (1, "no setting 'lbx'"),
     "[lbs]\n\nlisten = 'nowhere'": (3, "no address"),
     "[das]\nlisten = '127.0.0.1:66000'": (2, "no address"),
+    "[lbs]\naccept_v2_auth = 1": (2, "true or false"),
+    "[das]\nadvertise = 'gateway:0'": (2, "a port"),
+    "[das]\nadvertise = '" + "g" * 64 + ":1883'": (2, "at most 63"),
     "[das]\nstorage_port = true": (2, "whole number from 0 to 65535"),
     "[das]\nblack_list = 'Z1'": (2, "a list of serials"),
     "[das]\nsession_life = -1": (2, "a number of seconds"),
