@@ -52,6 +52,7 @@ class Lbs:
         self._max_connections = max_connections
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self._unheard: dict[asyncio.StreamWriter, None] = {}
 
     async def start(self) -> None:
         """Raises OSError: the address is taken or not ours."""
@@ -77,10 +78,15 @@ class Lbs:
         self._server = None
 
     def _on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Where there are too many, whoever said nothing for the longest time has to go: devices speak at once."""
         if len(self._connections) >= self._max_connections:
-            log.warning("LBS: a connection more than %d was not accepted", self._max_connections)
-            writer.transport.abort()
-            return
+            log.warning("LBS: more than %d connections, one is closed", self._max_connections)
+            silent = next(iter(self._unheard), writer)
+            self._unheard.pop(silent, None)
+            silent.transport.abort()
+            if silent is writer:
+                return
+        self._unheard[writer] = None
         task = asyncio.create_task(self._serve(reader, writer), name="LBS connection")
         self._connections.add(task)
         task.add_done_callback(self._connections.discard)
@@ -99,6 +105,7 @@ class Lbs:
         except Exception:  # a fault of ours or of the directory costs this connection and no other
             log.exception("LBS: serving %s at %s failed", _named(handshake), peer)
         finally:
+            self._unheard.pop(writer, None)
             writer.close()
 
     def _das_for(self, met_at: str) -> DasAddress | None:
@@ -115,6 +122,7 @@ class Lbs:
             if not data:
                 return
             for step in handshake.receive(data, self._clock()):
+                self._unheard.pop(writer, None)
                 self._settle(handshake, step, peer)
                 writer.write(step.answer)
                 closing = step.close

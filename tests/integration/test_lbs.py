@@ -177,18 +177,38 @@ async def test_who_is_silent_or_takes_too_long_is_dropped(options: dict[str, flo
     await platform.lbs.stop()
 
 
-async def test_connections_are_bounded() -> None:
+async def test_connections_are_bounded_and_who_only_holds_them_keeps_nobody_out() -> None:
+    platform = Platform(max_connections=2)
+    await platform.lbs.start()
+    idle = [await asyncio.open_connection(*platform.lbs.address) for _ in range(7)]
+    for _ in range(2):
+        identity = Identity(vector.SERIAL, vector.CODE)
+        assert isinstance(await authenticate(platform.lbs, DeviceHandshake(identity, None)), Admitted)
+    for reader, writer in idle:
+        await is_closed(reader)
+        writer.close()
+    await platform.lbs.stop()
+
+
+async def test_who_is_being_served_is_not_closed_for_a_newcomer() -> None:
     platform = Platform(max_connections=1)
     await platform.lbs.start()
-    _, first = await asyncio.open_connection(*platform.lbs.address)
-    first.write(b"\x1a")
-    reader, second = await asyncio.open_connection(*platform.lbs.address)
-    async with asyncio.timeout(5):
-        with contextlib.suppress(ConnectionResetError):
-            assert await reader.read() == b""
+    served, first = await asyncio.open_connection(*platform.lbs.address)
+    first.write(vector.ECDH_REQUEST)
+    await served.readexactly(120)
+    newcomer, second = await asyncio.open_connection(*platform.lbs.address)
+    await is_closed(newcomer)
+    first.write(vector.ECDH_REQUEST)
+    assert (await served.readexactly(7))[-1] == 2
     first.close()
     second.close()
     await platform.lbs.stop()
+
+
+async def is_closed(reader: asyncio.StreamReader) -> None:
+    async with asyncio.timeout(5):
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
 
 
 async def test_stopping_ends_open_connections() -> None:
