@@ -11,11 +11,8 @@ from pathlib import Path as FilePath
 from types import TracebackType
 from typing import Self
 
+from lwm2m import Definitions, Limits, Record, shipped
 from lwm2m.client import Client
-from lwm2m.coap.endpoint import Limits
-from lwm2m.model.definition import Definitions
-from lwm2m.model.library import shipped
-from lwm2m.model.record import Record
 from osap_bridge.clients import Actuator, HostedClient
 from osap_bridge.config import Config, profile_of
 from osap_bridge.gateway import Gateway, Settings

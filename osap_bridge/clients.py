@@ -7,8 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias
 
-from lwm2m.model.path import Path
-from lwm2m.model.record import Record
+from lwm2m import Path, Record
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
-from lwm2m.model.record import Value
+from lwm2m import Value
 
 
 class Converter(NamedTuple):

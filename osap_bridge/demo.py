@@ -12,9 +12,7 @@ from typing import Any, Self
 
 import httpx
 
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
-from lwm2m.model.path import Path
-from lwm2m.model.record import Value
+from lwm2m import AiocoapEndpoint, Path, Value
 from lwm2m.server import Server
 from lwm2m.web import app
 from lwm2m.web.nodes import records_of

@@ -9,12 +9,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from lwm2m import NO_LINK, Definitions, Path, Record, ResourceDefinition, Type, Value, check, parse_range
 from lwm2m.errors import BadRequest, LwM2MError, MethodNotAllowed, NotFound
-from lwm2m.model.checking import check
-from lwm2m.model.definition import Definitions, ResourceDefinition, Type
-from lwm2m.model.path import Path
-from lwm2m.model.record import NO_LINK, Record, Value
-from lwm2m.model.value_range import parse_range
 from osap_bridge.installed import Product
 from osap_bridge.osap.schema import Schema
 from osap_bridge.osap.schema import Type as JsonType

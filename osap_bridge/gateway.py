@@ -15,10 +15,8 @@ from collections.abc import Callable, Container, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lwm2m import Definitions, Path, Record
 from lwm2m.errors import InternalServerError, LwM2MError, NotFound
-from lwm2m.model.definition import Definitions
-from lwm2m.model.path import Path
-from lwm2m.model.record import Record
 from osap_bridge.clients import Clients, MakeClient
 from osap_bridge.entity_model import DoesNotFit, record_of
 from osap_bridge.installed import Product

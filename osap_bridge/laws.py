@@ -6,11 +6,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from lwm2m.model.checking import check
-from lwm2m.model.definition import Definitions, ResourceDefinition, Type
-from lwm2m.model.path import Path
-from lwm2m.model.record import Value
-from lwm2m.model.value_range import parse_range
+from lwm2m import Definitions, Path, ResourceDefinition, Type, Value, check, parse_range
 from osap_bridge.entity_model import APPLICATION_TYPE, SENSOR_UNITS, DoesNotFit, inward_value, outward_value
 from osap_bridge.installed import Product
 from osap_bridge.osap.profile import Profile

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lwm2m.model.library import shipped
+from lwm2m import shipped
 from osap_bridge.config import Device
 from osap_bridge.failure import Failed
 from osap_bridge.installed import Installed, Product, find

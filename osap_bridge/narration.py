@@ -6,9 +6,8 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
 
+from lwm2m import Path, Record
 from lwm2m.client import Client, ClientEvent, Deregistered, Registered, RegistrationFailed, UpdateFailed
-from lwm2m.model.path import Path
-from lwm2m.model.record import Record
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
-from lwm2m.model.path import MAX_ID, Path
+from lwm2m import MAX_ID, Path
 from osap_bridge.protocol import Entity
 
 

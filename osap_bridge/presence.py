@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from lwm2m.model.path import Path
-from lwm2m.model.record import Record
+from lwm2m import Path, Record
 from osap_bridge.entity_model import EntityModel
 from osap_bridge.placement import Placement, Slot
 from osap_bridge.protocol import DeviceFacts, Entity

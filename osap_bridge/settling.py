@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 
-from lwm2m.model.definition import Definitions
-from lwm2m.model.record import Record
+from lwm2m import Definitions, Record
 from osap_bridge.entity_model import EntityModel
 from osap_bridge.installed import Product
 from osap_bridge.placement import Owner, Placement, Slot, allocate, placement

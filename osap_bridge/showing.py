@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import shutil
+import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path as FilePath
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from lwm2m import Definitions, Record
 from lwm2m.server import Deregistered, Notified, Registered
 from osap_bridge.config import Address
 from osap_bridge.demo import LAMP, SENSOR, Demo, Refused
@@ -95,22 +100,31 @@ async def _tell(console: Console, demo: Demo) -> bool:
 
 
 def _say_what_to_try(console: Console, demo: Demo) -> None:
-    endpoint = demo.endpoint_of(LAMP)
+    lwm2m, endpoint = _program("lwm2m"), demo.endpoint_of(LAMP)
     brightness = demo.path_of(Entity(LAMP), "/3311/0/5851")
     reset = demo.path_of(Entity(LAMP), "/3305/0/5822")
     temperature = demo.path_of(Entity(SENSOR), "/3303/0/5700")
     console.print(Text("\nTry it in another terminal:", "bold"))
     for command in (
         f"export LWM2M_URL={demo.url}",
-        "lwm2m devices",
-        f"lwm2m show {endpoint}",
-        f"lwm2m write {endpoint} {brightness} 80",
-        f"lwm2m exec {endpoint} {reset}",
-        f"lwm2m observe {demo.endpoint_of(SENSOR)} {temperature} --follow",
+        f"{lwm2m} devices",
+        f"{lwm2m} show {endpoint}",
+        f"{lwm2m} write {endpoint} {brightness} 80",
+        f"{lwm2m} exec {endpoint} {reset}",
+        f"{lwm2m} observe {demo.endpoint_of(SENSOR)} {temperature} --follow",
         f"curl {demo.url}/api/clients",
     ):
         console.print(f"  {command}", highlight=False, soft_wrap=True)
     console.print(Text("\nFrom here on the devices live by themselves. Ctrl-C ends it.\n", "bold"))
+
+
+def _program(name: str) -> str:
+    """What to type for a program that was installed with this one: its name alone where the shell finds it."""
+    installed = FilePath(sys.executable).parent / name
+    found = shutil.which(name)
+    if found is not None and FilePath(found).resolve() == installed.resolve():
+        return name
+    return os.path.relpath(installed) if installed.is_relative_to(FilePath.cwd()) else str(installed)
 
 
 async def _watch(console: Console, demo: Demo, stopped: asyncio.Task[bool]) -> None:
@@ -149,8 +163,16 @@ async def _watch_server(console: Console, demo: Demo) -> None:
             case Deregistered(registration=registration, reason=reason):
                 _say(console, "server", f"{registration.endpoint} {reason}")
             case Notified(endpoint=endpoint, records=records):
-                values = ", ".join(f"{record.path} = {record.value!r}" for record in records)
+                values = ", ".join(_named(demo.server.definitions, record) for record in records)
                 _say(console, "server", f"{endpoint} {values}")
+
+
+def _named(definitions: Definitions, record: Record) -> str:
+    """Such as "/3305/0/5800 Power Measurement / Instantaneous active power = 5.6 W"."""
+    resource, kind = definitions.resource(record.path), definitions.object(record.path[0])
+    name = f" {kind.name} / {resource.name}" if kind and resource else ""
+    unit = f" {resource.units}" if resource and resource.units else ""
+    return f"{record.path}{name} = {record.value!s}{unit}"
 
 
 async def _watch_device(console: Console, device: SimulatedDevice) -> None:

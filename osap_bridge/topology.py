@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from lwm2m.model.path import Path
-from lwm2m.model.record import Record
+from lwm2m import Path, Record
 from osap_bridge.protocol import DeviceFacts, Entity
 
 DEVICE = 3

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from lwm2m.model.path import Path
-from lwm2m.model.record import Value
+from lwm2m import Path, Value
 from osap_bridge.converters import Converter, unchanged
 from osap_bridge.protocol import FunctionPoint
 

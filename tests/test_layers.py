@@ -129,6 +129,12 @@ def test_every_module_named_here_exists(pure: str) -> None:
     assert any(lies_in(module, pure) for module in MODULES)
 
 
+@pytest.mark.parametrize("module", [name for name in MODULES if lies_in(name, "osap_bridge")])
+def test_the_gateway_knows_the_public_names_of_lwm2m_only(module: str) -> None:
+    ours = {name for name in imported(MODULES[module]) if lies_in(name, "lwm2m") and not lies_in(name, "lwm2m.web")}
+    assert ours <= {"lwm2m", "lwm2m.client", "lwm2m.server", "lwm2m.errors"}
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_aiocoap_stays_in_coap(module: str) -> None:
     uses = any(lies_in(name, "aiocoap") for name in imported(MODULES[module]))
