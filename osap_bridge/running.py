@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -34,10 +35,13 @@ from osap_bridge.simulation import SimulatedDevice
 
 log = logging.getLogger(__name__)
 
+_OPEN_FILES = 65_536
+
 
 async def serve(config: Config, verbose: bool) -> None:
     """Until SIGINT or SIGTERM."""
     _log_to_terminal(verbose)
+    allow_many_sockets()
     installed = find()
     _name_unusable(installed)
     config.topology_value()
@@ -59,6 +63,14 @@ async def _until_stopped(stopping: asyncio.Event, bridge: Bridge) -> None:
         await running
     running.cancel()
     await asyncio.wait({running, stopped})
+
+
+def allow_many_sockets() -> None:
+    """A device takes two, its link and that of its LwM2M client; the usual limit of 1024 is too few for 500 devices."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _log_to_terminal(verbose: bool) -> None:

@@ -181,6 +181,18 @@ async def test_a_wrong_code_is_told_at_the_device(state):
             assert (await device.interrupt())[0] == 0
 
 
+def test_the_usual_limit_of_open_files_does_not_limit_the_devices():
+    script = (
+        "import resource; from osap_bridge.running import allow_many_sockets; kind = resource.RLIMIT_NOFILE\n"
+        "hard = resource.getrlimit(kind)[1]; resource.setrlimit(kind, (128, hard)); allow_many_sockets()\n"
+        "print(*resource.getrlimit(kind), hard)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    soft, hard, hard_before = map(int, done.stdout.split())
+    assert hard == hard_before
+    assert soft == (65536 if hard == -1 else min(65536, hard))
+
+
 def assert_failed(done: subprocess.CompletedProcess[str], sentence: str) -> None:
     assert done.returncode == 1, done.stderr
     assert sentence in done.stderr
