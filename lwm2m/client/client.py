@@ -12,10 +12,11 @@ from lwm2m.attributes import ThresholdMode
 from lwm2m.client.account import Account, Presentation
 from lwm2m.client.data_model import UNLISTED, Actuator, DataModel
 from lwm2m.client.dispatch import DeviceManagement
-from lwm2m.client.events import ClientEvent, EventStream
+from lwm2m.client.events import ClientEvent, EventStream, Registered
 from lwm2m.client.registration import Changed, Registration, Restart, Settings, Start, State
 from lwm2m.client.simulated import Simulated
 from lwm2m.client.standard_objects import device, security, server
+from lwm2m.client.standard_objects.standard_object import StandardObject
 from lwm2m.client.targets import Targets
 from lwm2m.client.transport import Transport
 from lwm2m.client.versions import in_force, said_versions
@@ -40,6 +41,7 @@ class Client:
     resources. Without an actuator the client is a simulated device. `coap` is an Endpoint for this client alone that
     has not been started; without it `open_endpoint` makes one, given the local address that leads to the server.
     `gather` is how many seconds changes of the object list are collected before the server is told of them.
+    `objects` are objects that act by themselves: each is the actuator of its own object id.
 
     Raises ValueError for an endpoint name, a server URI, a version, a binding or records that cannot be."""
 
@@ -50,6 +52,7 @@ class Client:
         records: Iterable[Record] = (),
         actuator: Actuator | None = None,
         *,
+        objects: Iterable[StandardObject] = (),
         lifetime: int = 300,
         definitions: Definitions | None = None,
         coap: Endpoint | None = None,
@@ -68,7 +71,9 @@ class Client:
             raise ValueError("a lifetime is a number of seconds, 0 for ever")
         self.endpoint = endpoint
         self.definitions = in_force(definitions or shipped(), version)
-        self.data_model = DataModel(map(self._checked, records))
+        self._objects = {standard.object_id: standard for standard in objects}
+        own = [record for standard in self._objects.values() for record in standard.records()]
+        self.data_model = DataModel(map(self._checked, [*own, *records]))
         self._complete(server, lifetime, binding)
         self._actuator = actuator or self._simulated(wall_clock)
         self._versions = said_versions(self.definitions, version)
@@ -84,7 +89,7 @@ class Client:
             Registration(self._settings, gather),
             self._management(version, limits, threshold_mode),
             self._transport,
-            self._events.publish,
+            self._publish,
             clock,
         )
 
@@ -99,6 +104,8 @@ class Client:
     async def start(self) -> None:
         """Begin to register; returns before the server answered. Raises OSError when a given Endpoint cannot bind."""
         await self._transport.start(self._account.handle)
+        for standard in self._objects.values():
+            standard.start(self)
         self._account.feed(Start())
 
     async def registered(self, timeout: float | None = None) -> None:
@@ -112,6 +119,8 @@ class Client:
 
     async def stop(self, deregister: bool = True) -> None:
         """De-register, close the socket, end every task. Takes a good second at most, with a dead server too."""
+        for standard in self._objects.values():
+            await standard.stop()
         await self._account.stop(deregister)
         await self._transport.stop()
         self._events.close()
@@ -146,6 +155,15 @@ class Client:
     def restart(self) -> None:
         """As after a reboot: register anew, once the request being served is answered."""
         self._account.feed_later(Restart())
+
+    def _publish(self, event: ClientEvent) -> None:
+        self._events.publish(event)
+        if isinstance(event, Registered):
+            for standard in self._objects.values():
+                standard.registered()
+
+    def _in_charge(self, path: Path) -> Actuator:
+        return self._objects.get(path[0], self._actuator)
 
     def _checked(self, record: Record) -> Record:
         definition = self.definitions.resource(record.path)
@@ -191,7 +209,7 @@ class Client:
         )
         return DeviceManagement(
             Targets(self.data_model, self.definitions),
-            lambda path: server_object if path[0] == 1 else self._actuator,
+            lambda path: server_object if path[0] == 1 else self._in_charge(path),
             lambda: server.default_periods(self.data_model, self._instance),
             self._transport.forget,
             version=version,
