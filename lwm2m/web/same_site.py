@@ -16,7 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 class SameSite:
     """Answers 403 to a request whose `Origin` is not its `Host`, and where the interface is bound to loopback, to one
-    whose `Host` is a name: neither `bound` nor localhost nor an address."""
+    whose `Host` is a name of the internet: neither `bound` nor an address nor localhost or another name without dots,
+    which only this machine or its network can have given."""
 
     def __init__(self, app: ASGIApp, bound: str) -> None:
         self._app = app
@@ -38,7 +39,9 @@ class SameSite:
         return None
 
     def _is_ours(self, name: str) -> bool:
-        return name in (self._bound, "localhost") or name.endswith(".localhost") or _is_address(name)
+        return bool(name) and (
+            "." not in name or name.endswith(".localhost") or name == self._bound or _is_address(name)
+        )
 
 
 def is_loopback(host: str) -> bool:

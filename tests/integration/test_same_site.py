@@ -28,12 +28,15 @@ async def status(port: int, *headers: str, method: str = "GET") -> int:
     return int(line.split()[1])
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:{port}", "localhost:{port}", "LOCALHOST", "[::1]:{port}", "192.0.2.1"])
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1:{port}", "localhost:{port}", "LOCALHOST", "x.localhost", "box:{port}", "[::1]:{port}", "192.0.2.1"],
+)
 async def test_our_own_names_and_addresses_are_answered(port: int, host: str) -> None:
     assert await status(port, "Host: " + host.format(port=port)) == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example", "[::1", "a b"])
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:{port}", "127.0.0.1.evil.example", "[::1", "box."])
 async def test_a_name_that_somebody_pointed_at_us_is_not(port: int, host: str) -> None:
     assert await status(port, "Host: " + host.format(port=port)) == 403
 
