@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lwm2m.cli.failure import Failed
+from lwm2m.cli.failure import WrongUsage
 
 
 def client(
@@ -43,4 +43,4 @@ def client(
     try:
         asyncio.run(run(simulation))
     except ValueError as error:
-        raise Failed(f"{error}.") from None
+        raise WrongUsage(f"{error}.") from None

@@ -65,7 +65,7 @@ def _cancel(server: Remote, endpoint: str, path: Path, as_json: bool) -> None:
 
 def _follow(server: Remote, endpoint: str, path: Path, as_json: bool) -> None:
     definitions = server.definitions(endpoint)
-    with server.events(endpoint) as events, _interrupted_by_sigterm():
+    with server.events(endpoint) as events, _interruptible():
         try:
             answer = server.ask("POST", endpoint, path, "/observe")
             if as_json:
@@ -117,14 +117,15 @@ def _print_node(node: Json | None, path: Path, definitions: Definitions) -> None
 
 
 @contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends what is inside as Ctrl-C does."""
+def _interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM end what is inside, also in a script's background job, which is born with SIGINT ignored."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

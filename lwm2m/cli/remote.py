@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from lwm2m.cli.failure import Failed
+from lwm2m.cli.failure import Failed, WrongUsage
 from lwm2m.model.definition import Definitions, ObjectDefinition, Operations, ResourceDefinition
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
@@ -126,7 +126,7 @@ class Remote:
                 f"no server answers at {self._url}; start one with `lwm2m server`, or name it with --url."
             ) from None
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
-            raise Failed(f"{self._url!r} is no HTTP address such as http://127.0.0.1:8080.") from None
+            raise WrongUsage(f"{self._url!r} is no HTTP address such as http://127.0.0.1:8080.") from None
         except httpx.TimeoutException:
             raise Failed(f"the server at {self._url} is silent.") from None
         except httpx.HTTPError as error:

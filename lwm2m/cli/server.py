@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from lwm2m.cli.failure import Failed
-from lwm2m.cli.settings import SettingsError, server_settings
+from lwm2m.cli.failure import Failed, WrongUsage
+from lwm2m.cli.settings import OptionError, SettingsError, server_settings
 
 
 def server(
@@ -58,6 +58,8 @@ def server(
     }
     try:
         settings = server_settings(config, options)
+    except OptionError as error:
+        raise WrongUsage(str(error)) from None
     except SettingsError as error:
         raise Failed(str(error)) from None
     asyncio.run(run(settings))

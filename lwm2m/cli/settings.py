@@ -20,6 +20,10 @@ class SettingsError(Exception):
     """A setting cannot be used; the text is a sentence."""
 
 
+class OptionError(SettingsError):
+    """The setting was an option of the command."""
+
+
 class Address(NamedTuple):
     host: str
     port: int
@@ -58,8 +62,6 @@ class ServerSettings:
     insecure: bool = False
 
     def __post_init__(self) -> None:
-        if self.coap_stack not in STACKS:
-            raise SettingsError(f"there is no CoAP stack {self.coap_stack!r}; known: {', '.join(STACKS)}.")
         exposed = [address for address in (self.coap, self.http) if not address.is_loopback]
         if exposed and not self.insecure:
             raise SettingsError(
@@ -82,15 +84,30 @@ READERS: dict[str, Callable[[str], Any]] = {
     "http": Address.parse,
     "objects": lambda text: FilePath(text),
     "state": lambda text: FilePath(text),
+    "coap_stack": lambda text: _known_stack(text),
 }
 
 
 def server_settings(file: FilePath | None, options: Mapping[str, Any]) -> ServerSettings:
-    """`options` holds the texts and flags of the command line, None for what was not given. Raises SettingsError."""
+    """`options` holds the texts and flags of the command line, None for what was not given. Raises SettingsError,
+    OptionError for an option that cannot be meant."""
     given = {name: value for name, value in options.items() if value is not None}
-    texts = (read_table(file, "server", KINDS) if file else {}) | given
-    values: dict[str, Any] = {name: READERS[name](value) if name in READERS else value for name, value in texts.items()}
-    return ServerSettings(**values)
+    try:
+        typed = _read(given)
+    except SettingsError as error:
+        raise OptionError(str(error)) from None
+    return ServerSettings(**(_read(read_table(file, "server", KINDS)) if file else {}) | typed)
+
+
+def _read(texts: Mapping[str, Any]) -> dict[str, Any]:
+    """Raises SettingsError."""
+    return {name: READERS[name](value) if name in READERS else value for name, value in texts.items()}
+
+
+def _known_stack(name: str) -> str:
+    if name not in STACKS:
+        raise SettingsError(f"there is no CoAP stack {name!r}; known: {', '.join(STACKS)}.")
+    return name
 
 
 def read_table(file: FilePath, table: str, kinds: Mapping[str, type]) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from lwm2m.operations import Discover, Execute, Observe, Read, Write, WriteAttri
 from lwm2m.operations.device_management import CancelObservation, DeviceOperation
 
 SILENT_AFTER = 5.0
+SHOWN = 160
 
 SIMULATED: dict[str, Value | None] = {
     "/3/0/0": "lwm2m-toolkit",
@@ -199,4 +200,9 @@ def _values(path: Path, client: Client) -> Iterator[str]:
     for record in client.data_model.read(path):
         if record.value is not None:
             name, value, unit = described(record, client.definitions)
-            yield f"    {record.path} {name} = {value} {unit}".rstrip()
+            yield f"    {record.path} {name} = {shortened(value)} {unit}".rstrip()
+
+
+def shortened(text: str) -> str:
+    """A line for a person: a firmware image would fill the terminal."""
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"

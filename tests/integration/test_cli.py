@@ -237,10 +237,12 @@ async def test_no_server_is_a_sentence() -> None:
     assert result.stderr.startswith(f"lwm2m: no server answers at http://127.0.0.1:{port}")
 
 
-@pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://[::1", "http://127.0.0.1:99999"])
-def test_a_bad_url_is_a_sentence(url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "code"), [("nonsense", 2), ("ftp://127.0.0.1", 2), ("http://[::1", 2), ("http://127.0.0.1:99999", 1)]
+)
+def test_a_bad_url_is_a_sentence(url: str, code: int) -> None:
     result = CliRunner().invoke(command, ["devices", "--url", url])
-    assert result.exit_code == 1
+    assert result.exit_code == code
     assert result.stderr.startswith("lwm2m: ")
     assert result.stderr.count("\n") == 1
 
@@ -420,7 +422,6 @@ async def test_settings_come_from_a_file_and_a_state_folder_is_made_for_its_owne
     ("arguments", "sentence"),
     [
         (("--coap", "0.0.0.0:0"), "0.0.0.0:0 can be reached from other machines"),
-        (("--http", "nowhere"), "'nowhere' is no address"),
         (("--objects", "/nonexistent"), "/nonexistent"),
         (("--state", "/proc/nonexistent"), "/proc/nonexistent cannot be made"),
         (
@@ -436,8 +437,34 @@ async def test_a_server_that_cannot_start_says_why_in_a_sentence(arguments: tupl
     assert outcome.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--http", "nowhere"), "'nowhere' is no address"),
+        (("--coap", "127.0.0.1:99999"), "'127.0.0.1:99999' is no address"),
+        (("--coap-stack", "none"), "there is no CoAP stack 'none'"),
+    ],
+)
+async def test_an_option_that_cannot_be_meant_is_wrong_usage(arguments: tuple[str, ...], sentence: str) -> None:
+    outcome = await ended(await lwm2m("server", *arguments))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert sentence in outcome.err
+
+
 async def test_a_bad_object_definition_is_named_by_file_and_line(tmp_path: FilePath) -> None:
     (tmp_path / "bad.xml").write_text("<LWM2M>\n<Object>\n</LWM2M>\n")
     outcome = await ended(await lwm2m("server", *PORTS, "--objects", str(tmp_path)))
     assert (outcome.code, outcome.out) == (1, "")
     assert re.search(r"bad\.xml:\d+", outcome.err)
+
+
+async def test_following_ends_at_ctrl_c_in_a_background_job_too(verbs: Verbs) -> None:
+    """A shell starts it with SIGINT ignored."""
+    ignored = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        following = await lwm2m("observe", ENDPOINT, "/3303/0/5700", "--follow", "--url", verbs.url)
+    finally:
+        signal.signal(signal.SIGINT, ignored)
+    await line(following)
+    following.send_signal(signal.SIGINT)
+    assert (await ended(following)).code == 0
