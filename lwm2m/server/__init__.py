@@ -9,7 +9,6 @@ from lwm2m.server.events import (
     InvalidNotification,
     Notified,
     ObservationEnded,
-    Overflow,
     Registered,
     Sent,
     ServerEvent,
@@ -20,6 +19,7 @@ from lwm2m.server.observer import NotObserved
 from lwm2m.server.registry import Registration
 from lwm2m.server.server import NotRegistered, Server
 from lwm2m.server.store import Store, StoreError
+from lwm2m.server.streams import Overflow
 
 __all__ = [
     "Answer",
