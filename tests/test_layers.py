@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "lwm2m.server": [*PURE, "lwm2m.coap", "lwm2m.server"],
     "lwm2m.web": [*PURE, "lwm2m.server", "lwm2m.web"],
     "lwm2m.cli": ["lwm2m"],
+    "lwm2m.testing": [*PURE, "lwm2m.coap", "lwm2m.testing"],
     "lwm2m": ["lwm2m"],
     "osap_bridge.osap.protocol": ["lwm2m.errors", "osap_bridge.osap", "osap_bridge.protocol"],
     "osap_bridge.osap": ["osap_bridge.osap", "osap_bridge.protocol"],

@@ -14,7 +14,7 @@ from lwm2m.coap.aiocoap_asking import Asking, RunningObservation
 from lwm2m.coap.aiocoap_layers import Context, Layers
 from lwm2m.coap.aiocoap_notifying import Notifying
 from lwm2m.coap.aiocoap_serving import Incoming, Serving
-from lwm2m.coap.aiocoap_udp import UdpAddress, UdpSocket, bind, host_port, plain_host, resolve
+from lwm2m.coap.aiocoap_udp import OpenSocket, UdpAddress, UdpSocket, bind, host_port, plain_host, resolve
 from lwm2m.coap.endpoint import (
     AssociationLost,
     Delivery,
@@ -34,7 +34,8 @@ log = logging.getLogger("lwm2m.coap")
 
 
 class AiocoapEndpoint:
-    """One UDP socket that asks and answers. Port 0 takes a free one; host "::" speaks IPv4 too."""
+    """One UDP socket that asks and answers. Port 0 takes a free one; host "::" speaks IPv4 too. `open_socket` gives
+    another network than the machine's own, see `lwm2m.testing`."""
 
     def __init__(
         self,
@@ -44,12 +45,14 @@ class AiocoapEndpoint:
         limits: Limits = Limits(),  # noqa: B008  # immutable
         transmission: Transmission = Transmission(),  # noqa: B008  # immutable
         tracer: Tracer | None = None,
+        open_socket: OpenSocket = bind,
     ) -> None:
         self._host = host
         self._port = port
         self._limits = limits
         self._transmission = transmission
         self._tracer = tracer
+        self._open_socket = open_socket
         self._running: _Running | None = None
         self._stopped = asyncio.Event()
 
@@ -64,7 +67,7 @@ class AiocoapEndpoint:
     async def start(self, handler: Handler) -> None:
         if self._running is not None:
             raise RuntimeError("the endpoint has been started already")
-        bound = await bind(self._host, self._port)
+        bound = await self._open_socket(self._host, self._port)
         layers = Layers(Context(asyncio.get_running_loop(), log, self._on_request))
         udp = UdpSocket(bound, layers.messages)
         layers.attach(udp)

@@ -12,7 +12,8 @@ import os
 import socket
 import sys
 from collections import OrderedDict
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol, TypeAlias
 
 from aiocoap import Message, interfaces
 from aiocoap.error import UnparsableMessage
@@ -41,6 +42,28 @@ SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 
 
 Ancillary = list[tuple[int, int, bytes]]
+
+
+class DatagramSocket(Protocol):
+    """What is used of a bound, non-blocking `socket.socket`; the loop has to be able to watch it. The descriptor is
+    negative once it is closed."""
+
+    @property
+    def family(self) -> int: ...
+
+    def getsockname(self) -> Any: ...
+
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
+
+    def sendmsg(self, buffers: Iterable[bytes], ancillary: Ancillary, flags: int, address: SocketAddress, /) -> int: ...
+
+    def recvmsg(self, size: int, ancillary_size: int = 0, flags: int = 0, /) -> tuple[bytes, Ancillary, int, Any]: ...
+
+
+OpenSocket: TypeAlias = Callable[[str, int], Awaitable[DatagramSocket]]
+"""Binds a host and a port. Raises OSError with a sentence when the address is taken or not ours."""
 
 
 class UdpAddress(interfaces.EndpointAddress):  # type: ignore[misc]  # aiocoap is not typed
@@ -114,14 +137,14 @@ class Receiver(Protocol):
 class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap is not typed
     """Reads and writes one bound socket; what is no CoAP message is answered as RFC 7252 §4.2 asks."""
 
-    def __init__(self, bound: socket.socket, receiver: Receiver) -> None:
+    def __init__(self, bound: DatagramSocket, receiver: Receiver) -> None:
         self._socket = bound
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
         self._local: tuple[str, int] = plain_host(bound.getsockname()), bound.getsockname()[1]
         self._listens_on_all = self._local[0] in ("0.0.0.0", "::")  # compared, not bound
         self._sources: OrderedDict[tuple[str, int], Ancillary] = OrderedDict()
-        self._loop.add_reader(bound.fileno(), self._read)
+        self._loop.add_reader(bound, self._read)
 
     @property
     def local(self) -> tuple[str, int]:
@@ -142,7 +165,7 @@ class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap i
 
     async def shutdown(self) -> None:
         if self._socket.fileno() >= 0:
-            self._loop.remove_reader(self._socket.fileno())
+            self._loop.remove_reader(self._socket)
             self._socket.close()
 
     async def recognize_remote(self, remote: object) -> bool:
