@@ -39,8 +39,14 @@ def read_text(text: str) -> str:
     return text
 
 
+def read_endpoint(text: str) -> str:
+    if not text:
+        raise typer.BadParameter("an endpoint name has at least one character")
+    return read_text(text)
+
+
 EndpointName = Annotated[
-    str, typer.Argument(metavar="EP", parser=read_text, help="Endpoint name of the client.", show_default=False)
+    str, typer.Argument(metavar="EP", parser=read_endpoint, help="Endpoint name of the client.", show_default=False)
 ]
 PathArgument = Annotated[
     Path,

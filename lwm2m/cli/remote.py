@@ -45,7 +45,7 @@ class Remote:
 
     def definitions(self, endpoint: str) -> Definitions:
         """The server's definitions of the objects that the client registered, before the shipped ones."""
-        specs = _expect(self._call("GET", f"/api/objectspecs/{quote(endpoint, safe='')}"), list)
+        specs = _expect(self._call("GET", f"/api/objectspecs/{_segment(endpoint)}"), list)
         try:
             objects = [_object_definition(spec) for spec in specs]
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -133,8 +133,13 @@ class Remote:
             raise Failed(f"the server at {self._url} broke off: {error}") from None
 
 
+def _segment(endpoint: str) -> str:
+    """One segment of a URL. Names of nothing but dots are spelt so that they do not mean a way up."""
+    return endpoint.replace(".", "%2E") if endpoint in (".", "..") else quote(endpoint, safe="")
+
+
 def _client(endpoint: str) -> str:
-    return f"/api/clients/{quote(endpoint, safe='')}"
+    return f"/api/clients/{_segment(endpoint)}"
 
 
 def _told(response: httpx.Response) -> str:

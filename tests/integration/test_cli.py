@@ -224,6 +224,24 @@ async def test_an_observation_goes_on_until_it_is_cancelled(verbs: Verbs) -> Non
     assert not verbs.device.observers
 
 
+@pytest.mark.parametrize("name", ["..", ".", "a/../b", 'é/#"%?', "%2F", "+ +", "composite", "tab\there", "日本"])
+async def test_any_endpoint_name_can_be_asked(name: str) -> None:
+    coap = AiocoapEndpoint("127.0.0.1", 0)
+    server = Server([coap])
+    async with (
+        serving(app(server), "127.0.0.1", 0) as (host, port),
+        server,
+        ScriptedDevice(name, coap.uri, VALUES) as it,
+    ):
+        verbs = Verbs(f"http://{host}:{port}", it)
+        assert row(await verbs.run("read", name, "/3303/0/5700"), "/3303/0/5700")[2] == "21.5"
+        assert (await verbs.json("show", name))["endpoint"] == name
+
+
+async def test_an_empty_endpoint_name_is_wrong_usage(verbs: Verbs) -> None:
+    assert (await verbs.run("read", "", "/3")).code == 2
+
+
 async def test_an_unknown_device_is_a_sentence(verbs: Verbs) -> None:
     code, _, err = await verbs.run("read", "nobody", "/3/0")
     assert (code, err) == (1, "lwm2m: No registered client with id 'nobody' (HTTP status 400)\n")
