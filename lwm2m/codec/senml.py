@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias
 
-from lwm2m.codec.value import check_beneath, check_count, check_place, object_link, type_of, typed, wire_type
+from lwm2m.codec.value import check_beneath, check_place, object_link, type_of, typed, wire_type
 from lwm2m.errors import BadRequest
 from lwm2m.model.definition import Definitions, Type
 from lwm2m.model.path import Path
@@ -47,51 +47,64 @@ class _Base:
     time: float | None = None
 
 
-def to_records(entries: Sequence[object], base: Path, definitions: Definitions, now: float | None) -> list[Record]:
+def to_records(
+    entries: Iterable[object], base: Path, definitions: Definitions, now: float | None, root: str
+) -> list[Record]:
     """An entry without a value becomes a record with value None: a path in a list of paths.
-    Relative times are resolved against `now`, or kept as they are when it is None. Raises BadRequest."""
-    check_count(len(entries))
+    Relative times are resolved against `now`, or kept as they are when it is None. `root` is the alternate path, "" or
+    "/lwm2m"; names may have it or not. Raises BadRequest."""
     context = _Base()
-    return [_record(_checked(entry), context, base, definitions, now) for entry in entries]
+    return [_record(_checked(entry), context, base, definitions, now, root) for entry in entries]
 
 
-def from_records(records: Sequence[Record], base: Path, definitions: Definitions) -> list[dict[str, Item]]:
+def from_records(records: Sequence[Record], base: Path, definitions: Definitions, root: str) -> list[dict[str, Item]]:
     """Records that say "exists, without value" are left out, as SenML has no words for them; but at the root, where
     there is nothing else, they are a list of paths. Raises BadRequest."""
     valued = [record for record in records if record.value is not None]
     if not valued and not base:
-        return [{"n": str(record.path)} for record in records]
+        return [{"n": root + str(record.path)} for record in records]
     for record in valued:
         check_place(record.path, base, definitions)
     prefix = _common_prefix([record.path for record in valued])
     start = _base_time(valued)
-    return list(_written(valued, prefix, start, definitions))
+    return list(_written(valued, root, prefix and root + prefix, start, definitions))
+
+
+def path_of(name: str, root: str) -> Path:
+    """The path that a whole name says. Raises BadRequest."""
+    if not name.startswith("/"):
+        raise BadRequest("the name of a record does not start with /")
+    inside = name.removeprefix(root) if name == root or name.startswith(f"{root}/") else name
+    try:
+        return Path.parse(inside if inside == "/" else inside.removesuffix("/"))
+    except ValueError as error:
+        raise BadRequest(f"the name of a record is not a path: {error}") from None
 
 
 def _checked(entry: object) -> Entry:
     if not isinstance(entry, Mapping):
-        raise BadRequest("a SenML record is not a map")
+        raise BadRequest("a record is not a map")
     if refused := next((label for label in entry if label in _NOT_IN_LWM2M or str(label).endswith("_")), None):
-        raise BadRequest(f"SenML label {refused!r} is not used in LwM2M")
+        raise BadRequest(f"label {refused!r} is not used in LwM2M")
     version = entry.get("bver", NEWEST_VERSION)
     if type(version) is not int or not 0 < version <= NEWEST_VERSION:
         raise BadRequest("the SenML version is not known")
     return entry
 
 
-def _record(entry: Entry, context: _Base, base: Path, definitions: Definitions, now: float | None) -> Record:
+def _record(entry: Entry, context: _Base, base: Path, definitions: Definitions, now: float | None, root: str) -> Record:
     if "bn" in entry:
         context.name = _text(entry, "bn")
     if "bt" in entry:
         context.time = _seconds(entry, "bt")
-    path = _path(context.name + (_text(entry, "n") if "n" in entry else ""))
+    path = path_of(context.name + (_text(entry, "n") if "n" in entry else ""), root)
     check_beneath(path, base)
     return Record(path, _value(entry, path, definitions), _time(entry, context, now))
 
 
 def _text(entry: Entry, label: str) -> str:
     if not isinstance(text := entry[label], str):
-        raise BadRequest(f"the SenML label {label} is not text")
+        raise BadRequest(f"the label {label} is not text")
     return text
 
 
@@ -99,21 +112,12 @@ def _seconds(entry: Entry, label: str) -> float:
     """An int stays one, so that whole seconds stay exact."""
     number = entry[label]
     if isinstance(number, bool) or not isinstance(number, (int, float, Decimal)):
-        raise BadRequest(f"the SenML label {label} is not a number")
+        raise BadRequest(f"the label {label} is not a number")
     if isinstance(number, Decimal):
         number = float(number)
     if not -(2**63) < number < 2**63:
-        raise BadRequest(f"the SenML label {label} is out of range")
+        raise BadRequest(f"the label {label} is out of range")
     return number
-
-
-def _path(name: str) -> Path:
-    if not name.startswith("/"):
-        raise BadRequest("a SenML name does not start with /")
-    try:
-        return Path.parse(name if name == "/" else name.removesuffix("/"))
-    except ValueError as error:
-        raise BadRequest(f"a SenML name is not a path: {error}") from None
 
 
 def _value(entry: Entry, path: Path, definitions: Definitions) -> Value | None:
@@ -121,11 +125,11 @@ def _value(entry: Entry, path: Path, definitions: Definitions) -> Value | None:
     if not labels:
         return None
     if len(labels) > 1:
-        raise BadRequest(f"{path} has several values in one SenML record")
+        raise BadRequest(f"{path} has several values in one record")
     label = labels[0]
     item = entry[label]
     if not isinstance(item, _VALUE_TYPES[label]) or (label == "v" and isinstance(item, bool)):
-        raise BadRequest(f"{path} has a SenML value that does not fit its label {label}")
+        raise BadRequest(f"{path} has a value that does not fit its label {label}")
     check_place(path, path, definitions)
     if isinstance(item, str) and (label == "vlo" or type_of(path, definitions) is Type.OBJLNK):
         item = object_link(item, path)
@@ -157,7 +161,7 @@ def _base_time(records: Iterable[Record]) -> int | None:
 
 
 def _written(
-    records: Iterable[Record], prefix: str, start: int | None, definitions: Definitions
+    records: Iterable[Record], root: str, prefix: str, start: int | None, definitions: Definitions
 ) -> Iterator[dict[str, Item]]:
     for index, (path, value, time) in enumerate(records):
         entry: dict[str, Item] = {}
@@ -165,7 +169,7 @@ def _written(
             entry["bn"] = prefix
         if start is not None and index == 0:
             entry["bt"] = start
-        entry["n"] = str(path).removeprefix(prefix)
+        entry["n"] = (root + str(path)).removeprefix(prefix)
         checked = typed(path, value, definitions)
         label = _LABELS.get(wire_type(path, checked, definitions), "v")
         entry[label] = str(checked) if isinstance(checked, ObjectLink) else checked

@@ -11,3 +11,4 @@ class ContentFormat(IntEnum):
     SENML_JSON = 110
     SENML_CBOR = 112
     TLV = 11542
+    OMA_JSON = 11543

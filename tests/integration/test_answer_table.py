@@ -132,7 +132,7 @@ AT_THE_CLIENT = [
     Ask(GET, "/3/0/7/0", "4.05", accept=LINK),
     *(Ask(method, "/", "4.05") for method in (GET, PUT, POST, DELETE)),
     # formats
-    *(Ask(PUT, "/1/0/1", "4.15", b"60", number) for number in (40, 50, 41, 11543, 65535)),
+    *(Ask(PUT, "/1/0/1", "4.15", b"60", number) for number in (40, 50, 41, 11544, 65535)),
     Ask(PUT, "/1/0/1", "4.15", b"60", OPAQUE),
     *(Ask(PUT, "/3442/0", "4.15", b"60", number) for number in (TEXT, OPAQUE, CBOR)),
     *(Ask(PUT, "/3442/0/1120", "4.15", b"60", number) for number in (TEXT, OPAQUE, CBOR)),

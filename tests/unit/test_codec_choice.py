@@ -31,13 +31,19 @@ def test_every_format_of_values_has_a_module_of_two_functions() -> None:
 
 def test_the_number_chooses_the_module() -> None:
     content = records(("/3/0/9", 100))
-    payloads = {0: b"100", 60: b"\x18\x64", 11542: b"\xc1\x09\x64", 110: b'[{"n":"/3/0/9","v":100}]'}
+    payloads = {
+        0: b"100",
+        60: b"\x18\x64",
+        110: b'[{"n":"/3/0/9","v":100}]',
+        11542: b"\xc1\x09\x64",
+        11543: b'{"bn":"/3/0/","e":[{"n":"9","v":100}]}',
+    }
     for number, payload in payloads.items():
         assert encode(content, number, Path(3, 0, 9), DEFINITIONS) == payload
         assert decode(payload, number, Path(3, 0, 9), DEFINITIONS) == content
 
 
-@pytest.mark.parametrize("number", [40, 41, 1543, 11543, 11544, -1, 2**40])
+@pytest.mark.parametrize("number", [40, 41, 1544, 11544, -1, 2**40])
 def test_an_unknown_number_is_refused(number: int) -> None:
     with pytest.raises(UnsupportedContentFormat):
         decode(b"", number, Path(3, 0, 9), DEFINITIONS)
@@ -45,7 +51,7 @@ def test_an_unknown_number_is_refused(number: int) -> None:
         encode([], number, Path(3, 0, 9), DEFINITIONS)
 
 
-@pytest.mark.parametrize(("number", "payload"), [(1541, b"100"), (1542, b"\xc1\x09\x64")])
+@pytest.mark.parametrize(("number", "payload"), [(1541, b"100"), (1542, b"\xc1\x09\x64"), (1543, b'{"e":[{"v":100}]}')])
 def test_numbers_from_before_the_registration_are_read_and_not_written(number: int, payload: bytes) -> None:
     assert decode(payload, number, Path(3, 0, 9), DEFINITIONS) == records(("/3/0/9", 100))
     with pytest.raises(NotAcceptable):
