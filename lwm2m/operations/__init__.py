@@ -1,7 +1,24 @@
 """The operations of LwM2M as values, and their CoAP form both ways."""
 
+from lwm2m.operations.body import Body
+from lwm2m.operations.bootstrap import (
+    BootstrapDelete,
+    BootstrapDiscover,
+    BootstrapFinish,
+    BootstrapOperation,
+    BootstrapRead,
+    BootstrapRequest,
+    BootstrapWrite,
+)
+from lwm2m.operations.composite import (
+    CancelCompositeObservation,
+    ObserveComposite,
+    ReadComposite,
+    WriteComposite,
+    path_list,
+    paths_of,
+)
 from lwm2m.operations.device_management import (
-    Body,
     CancelObservation,
     Create,
     Delete,
@@ -18,6 +35,14 @@ from lwm2m.operations.registration import Binding, Deregister, Register, Registr
 __all__ = [
     "Binding",
     "Body",
+    "BootstrapDelete",
+    "BootstrapDiscover",
+    "BootstrapFinish",
+    "BootstrapOperation",
+    "BootstrapRead",
+    "BootstrapRequest",
+    "BootstrapWrite",
+    "CancelCompositeObservation",
     "CancelObservation",
     "Create",
     "Delete",
@@ -26,11 +51,16 @@ __all__ = [
     "Discover",
     "Execute",
     "Observe",
+    "ObserveComposite",
     "Read",
+    "ReadComposite",
     "Register",
     "RegistrationOperation",
     "Send",
     "Update",
     "Write",
     "WriteAttributes",
+    "WriteComposite",
+    "path_list",
+    "paths_of",
 ]

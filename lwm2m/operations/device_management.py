@@ -11,14 +11,14 @@ from lwm2m.errors import BadRequest, LwM2MError, MethodNotAllowed, NotFound, Uns
 from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.definition import Definitions
 from lwm2m.model.path import Path
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A payload as it travels. It is decoded only after the checks that come before it (lwm2m.md §6)."""
-
-    payload: bytes
-    content_format: int | None = None
+from lwm2m.operations.body import Body
+from lwm2m.operations.composite import (
+    CancelCompositeObservation,
+    ObserveComposite,
+    ReadComposite,
+    WriteComposite,
+    composite_from_coap,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,25 @@ class CancelObservation:
 
 
 DeviceOperation: TypeAlias = (
-    Read | Discover | Write | WriteAttributes | Execute | Create | Delete | Observe | CancelObservation
+    Read
+    | Discover
+    | Write
+    | WriteAttributes
+    | Execute
+    | Create
+    | Delete
+    | Observe
+    | CancelObservation
+    | ReadComposite
+    | WriteComposite
+    | ObserveComposite
+    | CancelCompositeObservation
 )
 
 
 def to_coap(operation: DeviceOperation, root: tuple[str, ...] = ()) -> Request:
-    """The request of an operation; `root` is the alternate path the client registered with."""
+    """The request of an operation; `root` is the alternate path the client registered with. It has no place in the
+    request of a composite operation, where `path_list` and `encode` put it into the names."""
     path = root + operation.path.segments
     match operation:
         case Read(accept=accept):
@@ -106,6 +119,18 @@ def to_coap(operation: DeviceOperation, root: tuple[str, ...] = ()) -> Request:
             return Request(Code.POST, path, payload=arguments.encode(), content_format=content_format)
         case Delete():
             return Request(Code.DELETE, path)
+        case ReadComposite(body=body, accept=accept):
+            return _fetching(body, accept, None)
+        case ObserveComposite(body=body, accept=accept):
+            return _fetching(body, accept, 0)
+        case CancelCompositeObservation(body=body, accept=accept):
+            return _fetching(body, accept, 1)
+        case WriteComposite(body=body):
+            return _with_body(Code.IPATCH, (), body)
+
+
+def _fetching(body: Body, accept: int | None, observe: int | None) -> Request:
+    return Request(Code.FETCH, payload=body.payload, content_format=body.content_format, accept=accept, observe=observe)
 
 
 def _with_body(method: Code, path: tuple[str, ...], body: Body) -> Request:
@@ -120,6 +145,8 @@ def _query_item(item: tuple[str, str | None]) -> str:
 def from_coap(request: Request, definitions: Definitions) -> DeviceOperation:
     """The operation a request means. Raises LwM2MError as lwm2m.md §13 says. A POST on a writable multiple resource is
     a partial update of it, any other POST on a resource an Execute."""
+    if request.method in (Code.FETCH, Code.IPATCH):
+        return composite_from_coap(request)
     path = parse_path(request.path)
     match request.method:
         case Code.GET:

@@ -202,7 +202,7 @@ async def test_aggregates_leave_out_what_cannot_be_read(bench: Bench) -> None:
         (Code.POST, "/34000/0/1/0", {}, "4.05"),
         (Code.POST, "/34000", {"payload": b"", "content_format": TLV}, "4.05"),
         (Code.DELETE, "/34000/0", {}, "4.05"),
-        (Code.FETCH, "", {}, "4.05"),
+        (Code.PATCH, "", {}, "4.05"),
         (Code.PUT, "/34000/9", {"query": ("pmin=1",)}, "4.04"),
         (Code.PUT, "/34000/0", {"query": ("gt=1",)}, "4.00"),
         (Code.PUT, "/34000/0/0", {"query": ("st=1",)}, "4.00"),
