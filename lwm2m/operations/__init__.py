@@ -18,6 +18,7 @@ from lwm2m.operations.composite import (
     path_list,
     paths_of,
 )
+from lwm2m.operations.creation import Creation, records_to_create
 from lwm2m.operations.device_management import (
     CancelObservation,
     Create,
@@ -45,6 +46,7 @@ __all__ = [
     "CancelCompositeObservation",
     "CancelObservation",
     "Create",
+    "Creation",
     "Delete",
     "Deregister",
     "DeviceOperation",
@@ -63,4 +65,5 @@ __all__ = [
     "WriteComposite",
     "path_list",
     "paths_of",
+    "records_to_create",
 ]
