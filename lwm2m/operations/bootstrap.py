@@ -4,7 +4,7 @@ lwm2m.md §4.1-4.7."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from lwm2m.coap.message import Code, Request
@@ -48,10 +48,10 @@ class BootstrapRead:
 
 @dataclass(frozen=True, slots=True)
 class BootstrapWrite:
-    """Of an object, an object instance or a resource, whether it exists or not."""
+    """Of an object, an object instance or a resource, whether it exists or not. Its body may hold keys."""
 
     path: Path
-    body: Body
+    body: Body = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
