@@ -44,14 +44,20 @@ class Answer:
 
 
 def read_answer(
-    endpoint: str, operation: DeviceOperation, response: Response, definitions: Definitions, wall: float
+    endpoint: str,
+    operation: DeviceOperation,
+    response: Response,
+    definitions: Definitions,
+    wall: float,
+    root: tuple[str, ...] = (),
 ) -> Answer:
-    """Raises InvalidAnswer. `wall` is now in Unix seconds, from which relative times in a payload count."""
+    """Raises InvalidAnswer. `wall` is now in Unix seconds, from which relative times in a payload count; `root` is the
+    alternate path that names in a payload may begin with."""
     records: tuple[Record, ...] = ()
     links: tuple[Link, ...] = ()
     try:
         if response.code is Code.CONTENT and isinstance(operation, Read | Observe | CancelObservation):
-            records = _records(operation.path, response, definitions, wall)
+            records = _records(operation.path, response, definitions, wall, root)
         elif response.code is Code.CONTENT and isinstance(operation, Discover):
             links = _links(response)
     except (LwM2MError, ValueError) as error:
@@ -68,7 +74,9 @@ def read_answer(
     )
 
 
-def _records(path: Path, response: Response, definitions: Definitions, wall: float) -> tuple[Record, ...]:
+def _records(
+    path: Path, response: Response, definitions: Definitions, wall: float, root: tuple[str, ...]
+) -> tuple[Record, ...]:
     content_format = response.content_format
     if content_format is None:
         if not response.payload and len(path) < 3:
@@ -76,7 +84,7 @@ def _records(path: Path, response: Response, definitions: Definitions, wall: flo
         if len(path) < 3:
             raise ValueError("it has no content format")
         content_format = ContentFormat.TEXT
-    return tuple(decode(response.payload, content_format, path, definitions, now=wall))
+    return tuple(decode(response.payload, content_format, path, definitions, now=wall, root=root))
 
 
 def _links(response: Response) -> tuple[Link, ...]:

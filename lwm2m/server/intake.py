@@ -138,7 +138,16 @@ class Intake:
         if body.content_format is None:
             raise UnsupportedContentFormat("a Send without a content format")
         definitions = self._requests.definitions(registration)
-        records = tuple(decode(body.payload, body.content_format, Path(), definitions, now=self._wall()))
+        records = tuple(
+            decode(
+                body.payload,
+                body.content_format,
+                Path(),
+                definitions,
+                now=self._wall(),
+                root=registration.root,
+            )
+        )
         if not records or any(record.value is None for record in records):
             raise BadRequest("a Send is a list of values")
         return records

@@ -46,7 +46,8 @@ class Requests:
 
     def read(self, registration: Registration, operation: DeviceOperation, response: Response) -> Answer:
         """Raises InvalidAnswer."""
-        return read_answer(registration.endpoint, operation, response, self.definitions(registration), self._wall())
+        definitions = self.definitions(registration)
+        return read_answer(registration.endpoint, operation, response, definitions, self._wall(), registration.root)
 
     def definitions(self, registration: Registration) -> Definitions:
         """In the versions that the client registered."""

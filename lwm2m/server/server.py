@@ -230,8 +230,9 @@ class Server:
         that suits it best. Raises NotRegistered, and LwM2MError when the records do not fit."""
         target = _path(path)
         chosen = self._formats(endpoint, target, records, content_format)[0]
-        definitions = self._requests.definitions(self.registration(endpoint))
-        return Body(encode(records, chosen, target, definitions), chosen)
+        registration = self.registration(endpoint)
+        definitions = self._requests.definitions(registration)
+        return Body(encode(records, chosen, target, definitions, root=registration.root), chosen)
 
     def _formats(
         self, endpoint: str, path: Path, records: Sequence[Record], content_format: int | None
