@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench fleet fuzz clean
+.PHONY: demo test interop check bench fleet fuzz clean
 
 demo: $(READY)            ## the whole chain on loopback, until Ctrl-C
 	@exec $(BIN)/osap-bridge demo
@@ -12,6 +12,9 @@ demo: $(READY)            ## the whole chain on loopback, until Ctrl-C
 test: $(READY)            ## all tests
 	$(BIN)/python -m pytest -n 2 tests/test_layers.py tests/unit tests/property
 	$(BIN)/python -m pytest tests/integration tests/interop
+
+interop: $(READY)         ## with Eclipse Leshan in both directions; built by Maven once, skipped without Java
+	$(BIN)/python -m pytest -m leshan -rs tests/interop
 
 check: $(READY)           ## style and types
 	$(BIN)/ruff format --check .
@@ -27,7 +30,7 @@ fuzz: $(READY)            ## the property tests, for a long time
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n 2 tests/property
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .cache build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12")'
