@@ -17,6 +17,7 @@ from lwm2m.coap.aiocoap_messages import Tuning, block_option, request_to, respon
 from lwm2m.coap.aiocoap_udp import UdpAddress
 from lwm2m.coap.blocks import LARGEST_EXPONENT, Block, Gap, Joining, TooLarge, block_at
 from lwm2m.coap.endpoint import (
+    AnswerTooLarge,
     Limits,
     Rejected,
     RequestFailed,
@@ -295,7 +296,7 @@ def _join(joining: Joining, block: Block, payload: bytes) -> None:
     except Gap:
         raise Rejected("the answer's blocks do not fit together") from None
     except TooLarge:
-        raise Rejected("the answer is larger than we take") from None
+        raise AnswerTooLarge("the answer is larger than we take") from None
 
 
 def _smaller_blocks(opened: _Opened, exponent: int) -> int | None:

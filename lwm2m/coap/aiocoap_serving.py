@@ -85,6 +85,7 @@ class Serving:
         self._tuning = Tuning(transmission, None)
         self._tracer = tracer
         self._uploads = Uploads(limits.max_body, transmission.max_wait)
+        self._packages = Uploads(limits.max_package, transmission.max_wait, limits.max_packages)
         self._bodies: Shelf[Response] = Shelf(BODIES_KEPT, transmission.max_wait)
         self._stopping = False
         self._running: set[asyncio.Future[Response]] = set()
@@ -100,6 +101,7 @@ class Serving:
             for task in stubborn:
                 log.error("a request handler does not end when it is cancelled: %r", task)
         self._uploads.clear()
+        self._packages.clear()
         self._bodies.clear()
 
     def receive(self, incoming: Incoming) -> None:
@@ -132,12 +134,14 @@ class Serving:
         message = incoming.message
         block = block_option(message.opt.block1)
         announced = message.opt.size1 or 0
-        if max(announced, len(message.payload)) > self._limits.max_body:
+        is_package = self._limits.takes_package(message.opt.uri_path)
+        if max(announced, len(message.payload)) > self._max_body(is_package):
             raise RequestEntityTooLarge
         if block is None:
             return bytes(message.payload)
         try:
-            body = self._uploads.add(body_key(message), block, message.payload, self._now())
+            uploads = self._packages if is_package else self._uploads
+            body = uploads.add(body_key(message), block, message.payload, self._now())
         except Gap:
             raise RequestEntityIncomplete("this block does not follow the last one") from None
         except TooLarge:
@@ -145,6 +149,9 @@ class Serving:
         if body is None:
             self._continue(incoming, block)
         return body
+
+    def _max_body(self, is_package: bool) -> int:
+        return self._limits.max_package if is_package else self._limits.max_body
 
     def _continue(self, incoming: Incoming, block: Block) -> None:
         answer = Message(code=codes.CONTINUE, transport_tuning=self._tuning)
@@ -160,7 +167,7 @@ class Serving:
         if block is not None and block.is_valid:
             answer.opt.block1 = block._replace(more=False)
         if refusal.code is Code.REQUEST_ENTITY_TOO_LARGE:
-            answer.opt.size1 = self._limits.max_body
+            answer.opt.size1 = self._max_body(self._limits.takes_package(message.opt.uri_path))
         incoming.answer(answer)
 
     # The answer's later blocks

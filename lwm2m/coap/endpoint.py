@@ -28,6 +28,10 @@ class Rejected(RequestFailed):
     """The peer answered with a Reset, with something that is not CoAP, or with more than `Limits.max_body`."""
 
 
+class AnswerTooLarge(Rejected):
+    """The answer is larger than `Limits.max_body`."""
+
+
 class Unreachable(RequestFailed):
     """The network said so, or the connection or security session is gone."""
 
@@ -64,11 +68,21 @@ class Traced:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a stranger may cost us."""
+    """What a stranger may cost us. Requests to `package_paths`, where "*" stands for any one segment, may bring a
+    firmware or software package of `max_package` bytes; only `max_packages` of them are put together at a time."""
 
     max_body: int = 64 * 1024
+    max_package: int = 1024 * 1024
+    max_packages: int = 4
+    package_paths: tuple[tuple[str, ...], ...] = (("5", "0", "0"), ("9", "*", "2"))
     max_pending_per_peer: int = 64
     max_observations_per_client: int = 64
+
+    def takes_package(self, path: tuple[str, ...]) -> bool:
+        return any(
+            len(pattern) == len(path) and all(part in ("*", given) for part, given in zip(pattern, path, strict=True))
+            for pattern in self.package_paths
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from lwm2m.coap.endpoint import (
+    AnswerTooLarge,
     Delivery,
     Endpoint,
     Limits,
@@ -339,8 +340,18 @@ async def test_a_body_over_the_limit_is_refused_before_the_handler_sees_it(stack
 async def test_an_answer_over_the_limit_is_not_taken(stack: str) -> None:
     async with a_pair(stack, limits=Limits(max_body=3000)) as pair:
         pair.device.value = Response(Code.CONTENT, bytes(3001))
-        with pytest.raises(Rejected, match="larger"):
+        with pytest.raises(AnswerTooLarge, match="larger"):
             await pair.ask(Request(Code.GET))
+
+
+@pytest.mark.parametrize("path", [("5", "0", "0"), ("9", "7", "2")])
+async def test_a_package_has_a_limit_of_its_own(stack: str, path: tuple[str, ...]) -> None:
+    async with a_pair(stack, limits=Limits(max_body=3000, max_package=9000)) as pair:
+        assert (await pair.ask(Request(Code.PUT, path, payload=bytes(9000)))).code is Code.CONTENT
+        assert (await pair.ask(Request(Code.PUT, path, payload=bytes(9001)))).code is Code.REQUEST_ENTITY_TOO_LARGE
+        beside = Request(Code.PUT, (*path, "0"), payload=bytes(3001))
+        assert (await pair.ask(beside)).code is Code.REQUEST_ENTITY_TOO_LARGE
+        assert len(pair.device.seen) == 1
 
 
 async def test_an_answer_that_changes_while_it_is_fetched_is_fetched_again(pair: Pair) -> None:
