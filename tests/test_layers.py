@@ -151,9 +151,10 @@ def test_aiocoap_stays_in_coap(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_only_the_web_and_the_command_line_know_http(module: str) -> None:
+def test_only_the_web_the_command_line_and_downloads_know_http(module: str) -> None:
     uses = {name.split(".")[0] for name in imported(MODULES[module])} & {"fastapi", "uvicorn", "starlette", "httpx"}
-    assert not uses or any(lies_in(module, shell) for shell in ("lwm2m.web", "lwm2m.cli", "osap_bridge"))
+    shells = ("lwm2m.web", "lwm2m.cli", "lwm2m.client.download", "osap_bridge")
+    assert not uses or any(lies_in(module, shell) for shell in shells)
 
 
 @pytest.mark.parametrize("module", MODULES)

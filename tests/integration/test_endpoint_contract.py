@@ -16,7 +16,6 @@ from lwm2m.coap.endpoint import (
     Delivery,
     Endpoint,
     Limits,
-    Rejected,
     TimedOut,
     TooBusy,
     Traced,
