@@ -21,7 +21,7 @@ from lwm2m.model.library import shipped
 from lwm2m.operations.bootstrap import BootstrapOperation, BootstrapRequest, request_from_coap, to_coap
 from lwm2m.server.bootstrap_config import BootstrapConfig, BootstrapConfigs
 from lwm2m.server.bootstrap_history import History
-from lwm2m.server.bootstrap_log import LogEntry, SessionEvent, SessionLog, SessionOutcome, shortened
+from lwm2m.server.bootstrap_log import OSCORE, LogEntry, SessionEvent, SessionLog, SessionOutcome, shortened
 from lwm2m.server.bootstrap_session import (
     Answered,
     BootstrapSession,
@@ -34,6 +34,8 @@ from lwm2m.server.streams import Broadcast, Stream
 
 log = logging.getLogger(__name__)
 
+OSCORE_VERSION = (2, 0)
+"""The version of object 21 that calls bytes bytes; earlier ones have text with the same meaning."""
 BUSY_FOR = 60
 """Seconds after which a client may ask again that met too many others."""
 
@@ -75,7 +77,7 @@ class BootstrapServer:
         *,
         timeout: float | None = None,
     ) -> None:
-        self.definitions = shipped() if definitions is None else definitions
+        self.definitions = (shipped() if definitions is None else definitions).choose({OSCORE: OSCORE_VERSION})
         self.configs = configs
         self._endpoints = tuple(endpoints)
         self._wall = wall

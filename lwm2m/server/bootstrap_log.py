@@ -10,7 +10,9 @@ from lwm2m.coap.message import Code
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 
-SECRET_OBJECTS = (0, 21)
+OSCORE = 21
+"""Its keys are text in object versions 1.0 and 1.1."""
+SECRET_OBJECTS = (0, OSCORE)
 LONGEST_TEXT = 200
 MOST_VALUES = 256
 
@@ -100,6 +102,8 @@ def _text(record: Record) -> str:
             return ""
         case bytes() if record.path.object_id in SECRET_OBJECTS:
             return f"({len(record.value)} bytes)"
+        case str() if record.path.object_id == OSCORE:
+            return f"({len(record.value.encode())} bytes)"
         case bytes():
             return shortened(record.value.hex())
         case bool():
