@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
+from decimal import Decimal
 from enum import Enum
 
 from lwm2m.errors import BadRequest
@@ -85,7 +86,9 @@ class Attributes:
 
 
 def _text(number: float) -> str:
-    return f"{number:.15f}".rstrip("0").rstrip(".") if isinstance(number, float) else str(number)
+    """The shortest that reads as the same number, without an exponent."""
+    text = format(Decimal(repr(number)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 NAMES = tuple(field.name for field in fields(Attributes))

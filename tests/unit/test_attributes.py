@@ -76,6 +76,7 @@ def test_a_pmax_that_makes_no_sense_is_kept_and_ignored() -> None:
 def test_links_show_numbers_as_people_write_them() -> None:
     attributes = written(Attributes(), {"gt": "+6.50", "lt": "-0.000001", "st": "2", "pmin": "010"}, numeric=True)
     assert attributes.texts() == {"pmin": "10", "gt": "6.5", "lt": "-0.000001", "st": "2"}
+    assert Attributes(lt=42.2, st=0.1, gt=1e-15).texts() == {"gt": "0.000000000000001", "lt": "42.2", "st": "0.1"}
 
 
 def test_the_nearest_attribute_wins_each_by_itself() -> None:
