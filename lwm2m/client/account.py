@@ -7,12 +7,13 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from lwm2m.client import events
 from lwm2m.client.alarm import Alarm
 from lwm2m.client.dispatch import DeviceManagement
 from lwm2m.client.observation import End, Notify
+from lwm2m.client.pairing import ServerAccount
 from lwm2m.client.registration import (
     Accepted,
     Action,
@@ -29,6 +30,7 @@ from lwm2m.client.registration import (
     SendUpdate,
     State,
     Stop,
+    WrongVersion,
     outcome,
 )
 from lwm2m.client.transport import Transport
@@ -52,39 +54,58 @@ NOT_FOR_YOU = Response(Code.NOT_FOUND)
 """To whoever is not the server that we are registered with. The contract of Endpoint knows no silence; this is short
 and says nothing."""
 
+_Negative: TypeAlias = Failed | Refused | WrongVersion
 _SERVING = frozenset({State.REGISTERED, State.UPDATING})
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """How the client presents itself; the functions are asked for each message."""
+    """How the client presents itself to one server; the functions are asked for each message, with the LwM2M version
+    in use where that matters."""
 
     endpoint: str
-    version: str
     lifetime: Callable[[], int]
-    binding: Callable[[], Binding]
-    links: Callable[[], tuple[Link, ...]]
+    binding: Callable[[str], Binding]
+    links: Callable[[str], tuple[Link, ...]]
+
+
+class Surroundings(Protocol):
+    """What an account tells the client around it."""
+
+    def publish(self, event: events.ClientEvent) -> None: ...
+
+    def moved(self, account: Account) -> None:
+        """The registration is in another state."""
+        ...
+
+    async def prepare(self, account: Account) -> None:
+        """Before a Register: the way to the server has to be there. Raises OSError, Unreachable."""
+        ...
 
 
 class Account:
+    """`manage` makes device management for an LwM2M version: a server may speak an older one than we do."""
+
     def __init__(
         self,
-        server: str,
+        pair: ServerAccount,
         presentation: Presentation,
         registration: Registration,
-        management: DeviceManagement,
+        manage: Callable[[str], DeviceManagement],
         transport: Transport,
-        publish: Callable[[events.ClientEvent], None],
+        surroundings: Surroundings,
         clock: Callable[[], float],
     ) -> None:
-        self.server = server
+        self.pair = pair
         self.last_failure = ""
         self._presentation = presentation
         self._registration = registration
-        self._management = management
+        self._manage = manage
+        self._version = registration.version
+        self._management = manage(self._version)
         self._transport = transport
-        self._publish = publish
+        self._surroundings = surroundings
         self._clock = clock
         self._peer: Peer | None = None
         self._exchange: asyncio.Task[None] | None = None
@@ -93,11 +114,18 @@ class Account:
         self._unsettled = 0
         self._moved = asyncio.Event()
         self._due = Alarm(registration.deadline, clock, self._registration_due)
-        self._reports = Alarm(management.observations.deadline, clock, self._report)
+        self._reports = Alarm(lambda: self._management.observations.deadline(), clock, self._report)
 
     @property
     def state(self) -> State:
         return self._registration.state
+
+    @property
+    def server(self) -> str:
+        return self.pair.uri
+
+    def is_of(self, peer: Peer) -> bool:
+        return peer == self._peer
 
     async def reached(self, *states: State) -> None:
         """Wait until the registration is in one of these states."""
@@ -115,6 +143,7 @@ class Account:
         if self.state is not before:
             self._moved.set()
             self._moved = asyncio.Event()
+            self._surroundings.moved(self)
 
     def feed_later(self, event: Event) -> None:
         """The same, once the answer to the request being served is on its way."""
@@ -153,6 +182,7 @@ class Account:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._transport.release()
 
     async def _say_goodbye(self) -> None:
         self.feed(Stop())
@@ -163,9 +193,7 @@ class Account:
             _log.info("%s did not answer our De-register", self.server)
 
     def handle(self, request: Request, peer: Peer) -> Response | Awaitable[Response]:
-        """The Handler of the endpoint."""
-        if peer != self._peer:
-            return NOT_FOR_YOU
+        """The answer to a request of this server."""
         if self.state is State.REGISTERING and self._unsettled < MAX_UNSETTLED:
             return self._handle_when_settled(request, peer)
         return self._serve(request, peer)
@@ -195,7 +223,7 @@ class Account:
         if not isinstance(answer, Response):
             return self._finish(request, operation, answer)
         self._reports.set()
-        self._publish(events.Served(request, operation, answer.code))
+        self._surroundings.publish(events.Served(request, operation, answer.code, self.pair.short_server_id))
         return answer
 
     async def _finish(
@@ -208,7 +236,7 @@ class Account:
         except Exception:
             _log.exception("the actuator failed on %s /%s", request.method.name, "/".join(request.path))
             response = Response(Code.INTERNAL_SERVER_ERROR)
-        self._publish(events.Served(request, operation, response.code))
+        self._surroundings.publish(events.Served(request, operation, response.code, self.pair.short_server_id))
         return response
 
     def _registration_due(self) -> None:
@@ -237,15 +265,22 @@ class Account:
 
     async def _exchanged(self, action: Action) -> Response:
         if isinstance(action, SendRegister):
+            self._speak(self._registration.version)
+            await self._surroundings.prepare(self)
             return await self._register(to_coap(self._operation(action)))
         assert self._peer is not None
         timeout = GOODBYE_WITHIN if isinstance(action, SendDeregister) else None
         return await self._transport.running.request(self._peer, to_coap(self._operation(action)), timeout)
 
+    def _speak(self, version: str) -> None:
+        if version != self._version:
+            self._version = version
+            self._management = self._manage(version)
+
     async def _register(self, request: Request) -> Response:
         """Over the first way that is not refused; a name may stand for addresses that nobody listens on."""
         failure = Unreachable("no way to the server")
-        async with aclosing(self._transport.ways(self.handle)) as ways:
+        async with aclosing(self._transport.ways()) as ways:
             async for coap in ways:
                 try:
                     self._peer = await coap.peer(self.server)
@@ -255,39 +290,39 @@ class Account:
         raise failure
 
     def _operation(self, action: Action) -> RegistrationOperation:
-        shown = self._presentation
+        shown, version = self._presentation, self._registration.version
         match action:
             case SendRegister():
-                return Register(shown.endpoint, shown.lifetime(), shown.links(), shown.version, shown.binding())
+                return Register(shown.endpoint, shown.lifetime(), shown.links(version), version, shown.binding(version))
             case SendUpdate(location, objects, lifetime, binding):
                 return Update(
                     location,
                     shown.lifetime() if lifetime else None,
-                    shown.links() if objects else None,
-                    shown.binding() if binding else None,
-                    version=shown.version,
+                    shown.links(version) if objects else None,
+                    shown.binding(version) if binding else None,
+                    version=version,
                 )
             case SendDeregister(location):
                 return Deregister(location)
 
     def _tell(self, before: State, event: Event) -> None:
-        after = self.state
-        if isinstance(event, Failed | Refused):
+        after, number = self.state, self.pair.short_server_id
+        if isinstance(event, _Negative):
             self.last_failure = event.reason
         if before is State.REGISTERING and isinstance(event, Accepted):
-            self._publish(events.Registered("/" + "/".join(self._registration.location)))
-        elif before is State.REGISTERING and isinstance(event, Failed | Refused):
-            self._publish(events.RegistrationFailed(event.reason, self._remaining()))
+            self._surroundings.publish(events.Registered("/" + "/".join(self._registration.location), number))
+        elif before is State.REGISTERING and after is not before and isinstance(event, _Negative):
+            self._surroundings.publish(events.RegistrationFailed(event.reason, self._remaining(), number))
         elif before is State.UPDATING and isinstance(event, Accepted):
-            self._publish(events.Updated())
-        elif before is State.UPDATING and isinstance(event, Failed | Refused):
-            self._publish(events.UpdateFailed(event.reason))
+            self._surroundings.publish(events.Updated(number))
+        elif before is State.UPDATING and isinstance(event, _Negative):
+            self._surroundings.publish(events.UpdateFailed(event.reason, number))
         elif before is State.DISABLING and after is State.DISABLED:
-            self._publish(events.Disabled(self._remaining() or 0.0))
+            self._surroundings.publish(events.Disabled(self._remaining() or 0.0, number))
         elif before is State.DEREGISTERING and after is State.STOPPED:
-            self._publish(events.Deregistered(isinstance(event, Accepted)))
+            self._surroundings.publish(events.Deregistered(isinstance(event, Accepted), number))
         if after is State.REGISTERING and before is not State.REGISTERING:
-            self._publish(events.Registering(self.server))
+            self._surroundings.publish(events.Registering(self.server, number))
 
     def _remaining(self) -> float | None:
         deadline = self._registration.deadline()
@@ -300,10 +335,12 @@ class Account:
 
     async def _notify(self, action: Notify | End, response: Response) -> None:
         if isinstance(action, End):
-            self._publish(events.ObservationEnded(action.path, reset=False))
+            self._surroundings.publish(events.ObservationEnded(action.path, False, self.pair.short_server_id))
             confirmable = True
         else:
-            self._publish(events.Notified(action.path, action.reason, action.confirmable))
+            self._surroundings.publish(
+                events.Notified(action.path, action.reason, action.confirmable, self.pair.short_server_id)
+            )
             confirmable = action.confirmable
         try:
             delivery = await self._transport.running.notify(action.subscription, response, confirmable=confirmable)
@@ -312,7 +349,7 @@ class Account:
             return
         if delivery is Delivery.RESET and self._management.observations.cancel(action.subscription):
             self._reports.set()
-            self._publish(events.ObservationEnded(action.path, reset=True))
+            self._surroundings.publish(events.ObservationEnded(action.path, True, self.pair.short_server_id))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

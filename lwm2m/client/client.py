@@ -1,54 +1,66 @@
-"""The client: a data model, an actuator, and the server it is registered with."""
+"""The client: a data model, an actuator, and the servers it is registered with."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from lwm2m.attributes import ThresholdMode
-from lwm2m.client.account import Account, Presentation
+from lwm2m.client.account import NOT_FOR_YOU, Account, Presentation
+from lwm2m.client.accounts import Accounts
 from lwm2m.client.data_model import UNLISTED, Actuator, DataModel
 from lwm2m.client.dispatch import DeviceManagement
 from lwm2m.client.events import ClientEvent, EventStream, Registered
-from lwm2m.client.registration import Changed, Registration, Restart, Settings, Start, State
+from lwm2m.client.initial_accounts import add_accounts
+from lwm2m.client.network import Network
+from lwm2m.client.pairing import SECURITY, SERVER, ServerAccount, server_accounts, server_of
+from lwm2m.client.registration import Changed, Registration, State
 from lwm2m.client.simulated import Simulated
-from lwm2m.client.standard_objects import device, security, server
+from lwm2m.client.standard_objects import device
+from lwm2m.client.standard_objects import server as server_object
 from lwm2m.client.standard_objects.standard_object import StandardObject
 from lwm2m.client.targets import Targets
-from lwm2m.client.transport import Transport
-from lwm2m.client.versions import in_force, said_versions
+from lwm2m.client.transport import Sockets, Transport
+from lwm2m.client.versions import down_from, in_force, said_versions
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint, parse_uri
 from lwm2m.coap.endpoint import Endpoint, Limits
+from lwm2m.coap.message import Peer, Request, Response
+from lwm2m.errors import MethodNotAllowed
 from lwm2m.link_format import Link
 from lwm2m.model.checking import check
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
-from lwm2m.operations.registration import Binding
 
 GATHER = 0.1
 _ROOT = Link("/", {"rt": '"oma.lwm2m"', "ct": '"60 110 112 11542"'})
 
+_PAIRING = frozenset({0, 1, 10})
+"""Resources of objects 0 and 1 that make an account what it is."""
+
 
 class Client:
-    """One LwM2M client, registered with one server.
+    """One LwM2M client with the server accounts of its data model: every Security instance with a Server instance of
+    the same Short Server ID.
 
-    `records` are the initial data model; objects 0, 1 and 3 are completed where they are missing or lack mandatory
-    resources. Without an actuator the client is a simulated device. `coap` is an Endpoint for this client alone that
-    has not been started; without it `open_endpoint` makes one, given the local address that leads to the server.
-    `gather` is how many seconds changes of the object list are collected before the server is told of them.
+    `records` are the initial data model. `server` is one URI or several; each that no account of the data model has
+    gets one without security. Objects 1 and 3 are completed where they are missing or lack mandatory resources.
+    Without an actuator the client is a simulated device. `coap` is an Endpoint for this client alone that has not been
+    started; without it `open_endpoint` makes one for each local address that leads to a server.
+    `gather` is how many seconds changes of the object list are collected before the servers are told of them.
     `objects` are objects that act by themselves: each is the actuator of its own object id.
+    `network` brings the device into the network that an account asks for.
 
     Raises ValueError for an endpoint name, a server URI, a version, a binding or records that cannot be."""
 
     def __init__(
         self,
         endpoint: str,
-        server: str,
+        server: str | Sequence[str] = (),
         records: Iterable[Record] = (),
         actuator: Actuator | None = None,
         *,
@@ -57,6 +69,7 @@ class Client:
         definitions: Definitions | None = None,
         coap: Endpoint | None = None,
         open_endpoint: Callable[[str], Endpoint] | None = None,
+        network: Network | None = None,
         version: str = "1.1",
         binding: str = "U",
         gather: float = GATHER,
@@ -71,58 +84,65 @@ class Client:
             raise ValueError("a lifetime is a number of seconds, 0 for ever")
         self.endpoint = endpoint
         self.definitions = in_force(definitions or shipped(), version)
+        self._versions: dict[str, dict[int, str]] = {}
         self._objects = {standard.object_id: standard for standard in objects}
         own = [record for standard in self._objects.values() for record in standard.records()]
         self.data_model = DataModel(map(self._checked, [*own, *records]))
-        self._complete(server, lifetime, binding)
+        self._version = version
+        self._complete((server,) if isinstance(server, str) else tuple(server), lifetime, binding)
         self._actuator = actuator or self._simulated(wall_clock)
-        self._versions = said_versions(self.definitions, version)
+        self._gather = gather
+        self._limits = limits
+        self._threshold_mode = threshold_mode
+        self._clock = clock
+        self._network = network
         self._events = EventStream()
-        self._transport = Transport(
-            coap, open_endpoint or (lambda host: AiocoapEndpoint(host, 0, limits=limits)), parse_uri(server)
-        )
-        self._instance = Path(1, self.data_model.instances(1)[0])
-        self._binding(version)
-        self._account = Account(
-            server,
-            self._presentation(version),
-            Registration(self._settings, gather),
-            self._management(version, limits, threshold_mode),
-            self._transport,
-            self._publish,
-            clock,
+        make = open_endpoint or (lambda host: AiocoapEndpoint(host, 0, limits=limits))
+        self._sockets = Sockets(coap, make, self._handle)
+        self._accounts = Accounts(self.data_model, self._account)
+        self._server_object = server_object.ServerObject(
+            self.update, self.remove, self._accounts.tell, _no_bootstrap, version
         )
 
     @property
     def state(self) -> State:
-        return self._account.state
+        """Of the registration with the server of the lowest Short Server ID."""
+        return next((account.state for account in self._accounts), State.IDLE)
+
+    @property
+    def states(self) -> Mapping[int, State]:
+        """By Short Server ID."""
+        return {account.pair.short_server_id: account.state for account in self._accounts}
 
     @property
     def server(self) -> str:
-        return self._account.server
+        """The URI of the server of the lowest Short Server ID; "" without any."""
+        return next((account.server for account in self._accounts), "")
 
     async def start(self) -> None:
-        """Begin to register; returns before the server answered. Raises OSError when a given Endpoint cannot bind."""
-        await self._transport.start(self._account.handle)
+        """Begin to register; returns before a server answered. Raises OSError when a given Endpoint cannot bind."""
+        await self._sockets.start()
         for standard in self._objects.values():
             standard.start(self)
-        self._account.feed(Start())
+        self._accounts.begin()
 
-    async def registered(self, timeout: float | None = None) -> None:
-        """Wait until the client is registered. Raises TimeoutError, which says why the last try failed."""
+    async def registered(self, timeout: float | None = None, short_server_id: int | None = None) -> None:
+        """Wait until the client is registered with this server, or with any. Raises TimeoutError, which says why the
+        last try failed."""
         try:
             async with asyncio.timeout(timeout):
-                await self._account.reached(State.REGISTERED, State.UPDATING)
+                await self._accounts.registered(short_server_id)
         except TimeoutError:
-            why = self._account.last_failure or "no answer yet"
-            raise TimeoutError(f"{self.endpoint} is not registered with {self.server}: {why}") from None
+            failures = [f"{uri}: {why or 'no answer yet'}" for uri, why in self._accounts.failures(short_server_id)]
+            why = "; ".join(failures) or "there is no such account"
+            raise TimeoutError(f"{self.endpoint} is not registered with {why}") from None
 
     async def stop(self, deregister: bool = True) -> None:
-        """De-register, close the socket, end every task. Takes a good second at most, with a dead server too."""
+        """De-register, close the socket, end every task. Takes a good second at most, with dead servers too."""
         for standard in self._objects.values():
             await standard.stop()
-        await self._account.stop(deregister)
-        await self._transport.stop()
+        await self._accounts.stop(deregister)
+        await self._sockets.stop()
         self._events.close()
 
     async def __aenter__(self) -> Self:
@@ -142,25 +162,53 @@ class Client:
         """Set values; observers and the server learn of what changed. Returns the changed paths. Raises ValueError,
         with nothing changed, for a value that its definition does not allow."""
         changed = self.data_model.update([self._checked(record) for record in records])
-        self._account.changed(changed, self._concerning_registration(changed))
+        self._tell(changed)
         return changed
 
     def remove(self, paths: Iterable[Path]) -> frozenset[Path]:
         """Take away objects, instances, resources or resource instances. Returns every path that vanished."""
         vanished = frozenset[Path]().union(*map(self.data_model.remove, paths))
-        self._account.vanished(vanished)
-        self._account.changed(vanished, self._concerning_registration(vanished))
+        for account in self._accounts:
+            account.vanished(vanished)
+        self._tell(vanished)
         return vanished
 
     def restart(self) -> None:
         """As after a reboot: register anew, once the request being served is answered."""
-        self._account.feed_later(Restart())
+        self._accounts.restart_later()
 
-    def _publish(self, event: ClientEvent) -> None:
+    def publish(self, event: ClientEvent) -> None:
         self._events.publish(event)
         if isinstance(event, Registered):
             for standard in self._objects.values():
                 standard.registered()
+
+    def moved(self, account: Account) -> None:
+        self._accounts.moved(account)
+
+    async def prepare(self, account: Account) -> None:
+        if self._network is not None and (link := server_object.apn_link(self.data_model, account.pair.server)):
+            await self._network.use_apn(link)
+
+    def _handle(self, request: Request, peer: Peer) -> Response | Awaitable[Response]:
+        """The Handler of every socket."""
+        account = self._accounts.of_peer(peer)
+        return NOT_FOR_YOU if account is None else account.handle(request, peer)
+
+    def _tell(self, changed: frozenset[Path]) -> None:
+        """Let the accounts know what changed of the data model."""
+        for account in self._accounts:
+            account.changed(changed, self._concerning_registration(account, changed))
+        if any(path[0] in (SECURITY, SERVER) and (len(path) < 3 or path[2] in _PAIRING) for path in changed):
+            self._take_over_accounts()
+
+    def _take_over_accounts(self) -> None:
+        for gone in self._accounts.take_over():
+            if server_of(self.data_model, gone.short_server_id) == gone.server:
+                self.remove([gone.server])
+        for account in self._accounts:
+            self.update(server_object.executables(self.data_model, account.pair.server))
+        self._accounts.join()
 
     def _in_charge(self, path: Path) -> Actuator:
         return self._objects.get(path[0], self._actuator)
@@ -176,11 +224,13 @@ class Client:
         except ValueError as error:
             raise ValueError(f"{record.path}: {error}") from None
 
-    def _complete(self, uri: str, lifetime: int, binding: str) -> None:
-        self.data_model.update(server.account(self.data_model, lifetime, binding))
+    def _complete(self, servers: Sequence[str], lifetime: int, binding: str) -> None:
+        for uri in servers:
+            parse_uri(uri)
+        add_accounts(self.data_model, servers, lifetime, binding)
+        for account in server_accounts(self.data_model):
+            server_object.binding(self.data_model, account.server, self._version)
         self.data_model.update(device.completed(self.data_model, binding))
-        if not self.data_model.instances(0):
-            self.data_model.update(security.account(uri, server.SHORT_SERVER_ID))
 
     def _simulated(self, wall_clock: Callable[[], float]) -> Simulated:
         clock = device.Clock(wall_clock)
@@ -188,42 +238,58 @@ class Client:
             self.data_model.live(device.CURRENT_TIME, clock.now)
         return Simulated(self, clock)
 
-    def _settings(self) -> Settings:
-        return server.settings(self.data_model, self._instance)
+    def _account(self, pair: ServerAccount) -> Account:
+        transport = Transport(self._sockets, pair.uri)
+        return Account(
+            pair,
+            self._presentation(pair.server),
+            Registration(
+                lambda: server_object.settings(self.data_model, pair.server), self._gather, down_from(self._version)
+            ),
+            lambda version: self._management(pair, transport, version),
+            transport,
+            self,
+            self._clock,
+        )
 
-    def _presentation(self, version: str) -> Presentation:
+    def _presentation(self, instance: Path) -> Presentation:
+        model = self.data_model
         return Presentation(
             self.endpoint,
-            version,
-            lifetime=lambda: self._settings().lifetime,
-            binding=lambda: self._binding(version),
-            links=lambda: (_ROOT, *self.data_model.links(self._versions)),
+            lifetime=lambda: server_object.settings(model, instance).lifetime,
+            binding=lambda version: server_object.binding_or_udp(model, instance, version),
+            links=lambda version: (_ROOT, *model.links(self._said(version))),
         )
 
-    def _binding(self, version: str) -> Binding:
-        return server.binding(str(self.data_model.value(self._instance.child(server.BINDING))), version)
-
-    def _management(self, version: str, limits: Limits, mode: ThresholdMode) -> DeviceManagement:
-        server_object = server.ServerObject(
-            self.update, self.remove, lambda event: self._account.feed_later(event), version
-        )
+    def _management(self, pair: ServerAccount, transport: Transport, version: str) -> DeviceManagement:
         return DeviceManagement(
             Targets(self.data_model, self.definitions),
-            lambda path: server_object if path[0] == 1 else self._in_charge(path),
-            lambda: server.default_periods(self.data_model, self._instance),
-            self._transport.forget,
+            lambda path: self._server_object if path[0] == SERVER else self._in_charge(path),
+            lambda: server_object.default_periods(self.data_model, pair.server),
+            transport.forget,
             version=version,
-            versions=self._versions,
-            max_observations=limits.max_observations_per_client,
-            mode=mode,
+            versions=self._said(version),
+            max_observations=self._limits.max_observations_per_client,
+            mode=self._threshold_mode,
         )
 
-    def _concerning_registration(self, changed: frozenset[Path]) -> Changed:
-        periods = (self._instance.child(server.MINIMUM_PERIOD), self._instance.child(server.MAXIMUM_PERIOD))
-        if not changed.isdisjoint(periods):
-            self._account.defaults_changed()
+    def _said(self, version: str) -> Mapping[int, str]:
+        if version not in self._versions:
+            self._versions[version] = said_versions(self.definitions, version)
+        return self._versions[version]
+
+    def _concerning_registration(self, account: Account, changed: frozenset[Path]) -> Changed:
+        instance = account.pair.server
+        if not changed.isdisjoint(
+            (instance.child(server_object.MINIMUM_PERIOD), instance.child(server_object.MAXIMUM_PERIOD))
+        ):
+            account.defaults_changed()
         return Changed(
             objects=any(len(path) < 3 and path[0] not in UNLISTED for path in changed),
-            lifetime=self._instance.child(server.LIFETIME) in changed,
-            binding=self._instance.child(server.BINDING) in changed,
+            lifetime=instance.child(server_object.LIFETIME) in changed,
+            binding=instance.child(server_object.BINDING) in changed,
         )
+
+
+def _no_bootstrap() -> None:
+    raise MethodNotAllowed("this client has no bootstrap server")

@@ -1,4 +1,4 @@
-"""What `Client.events()` yields."""
+"""What `Client.events()` yields. `short_server_id` says which server; a client that is made with one URI has one."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ QUEUE_LENGTH = 1000
 @dataclass(frozen=True, slots=True)
 class Registering:
     server: str
+    short_server_id: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Registered:
     """`location` is the path that the server gave."""
 
     location: str
+    short_server_id: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +36,14 @@ class RegistrationFailed:
 
     reason: str
     retry_in: float | None
+    short_server_id: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Updated:
     """The server accepted an Update."""
+
+    short_server_id: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class UpdateFailed:
     """The client registers anew."""
 
     reason: str
+    short_server_id: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ class Deregistered:
     """`answered`: the server said yes."""
 
     answered: bool
+    short_server_id: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +67,7 @@ class Disabled:
     """By the server, for so many seconds."""
 
     seconds: float
+    short_server_id: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,7 @@ class Served:
     request: Request
     operation: DeviceOperation | None
     code: Code
+    short_server_id: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,7 @@ class Notified:
     path: Path
     reason: Reason
     confirmable: bool
+    short_server_id: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,7 @@ class ObservationEnded:
 
     path: Path
     reset: bool
+    short_server_id: int = 1
 
 
 ClientEvent: TypeAlias = (

@@ -5,7 +5,7 @@ Feed `handle` with what happened and do what it returns; when `deadline` has pas
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, TypeAlias
@@ -77,6 +77,13 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class WrongVersion:
+    """The server does not speak the LwM2M version that we registered with."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class GaveUp:
     """The last try of the last sequence failed. Comes from `handle` itself."""
 
@@ -117,7 +124,7 @@ class Halt:
     """Be done at once, without a word to the server."""
 
 
-Outcome: TypeAlias = Accepted | Failed | Refused
+Outcome: TypeAlias = Accepted | Failed | Refused | WrongVersion
 Event: TypeAlias = Start | Due | Outcome | GaveUp | Changed | Triggered | Disable | Restart | Stop | Halt
 
 
@@ -146,11 +153,16 @@ Action: TypeAlias = SendRegister | SendUpdate | SendDeregister
 
 class Registration:
     """`settings` is asked each time one of them is needed; `gather` is how long changes of the object list are
-    collected, in seconds."""
+    collected, in seconds. `versions` are those that the client speaks, the one to begin with first; `version` is the
+    one in use."""
 
-    def __init__(self, settings: Callable[[], Settings], gather: float = 0.1) -> None:
+    def __init__(
+        self, settings: Callable[[], Settings], gather: float = 0.1, versions: Sequence[str] = ("1.1",)
+    ) -> None:
         self.state = State.IDLE
         self.location: tuple[str, ...] = ()
+        self.version = versions[0]
+        self._versions = versions
         self._settings = settings
         self._gather = gather
         self._deadline: float | None = None
@@ -166,12 +178,17 @@ class Registration:
         """What to do now. An event that means nothing in this state does nothing."""
         if isinstance(event, Due) and (self._deadline is None or now < self._deadline):
             return ()
+        if isinstance(event, WrongVersion) and not (self.state is State.REGISTERING and self._lower_versions()):
+            event = Refused(event.reason)
         if isinstance(event, Failed | Refused) and self.state is State.REGISTERING and self._is_last(event):
             event = GaveUp(event.reason)
         if (transition := TRANSITIONS.get((self.state, type(event)))) is None:
             return ()
         self.state, step = transition
         return step(self, event, now)
+
+    def _lower_versions(self) -> Sequence[str]:
+        return self._versions[self._versions.index(self.version) + 1 :]
 
     def _is_last(self, event: Failed | Refused) -> bool:
         settings = self._settings()
@@ -186,12 +203,18 @@ class Registration:
         self.location = ()
         return (SendRegister(),)
 
+    def _send_lower(self, _event: Event, _now: float) -> tuple[Action, ...]:
+        """Another version is no further try: the server answers."""
+        self.version = self._lower_versions()[0]
+        return (SendRegister(),)
+
     def _start_over(self, event: Event, now: float) -> tuple[Action, ...]:
         self._attempt, self._sequence = 0, 1
         return self._send_register(event, now)
 
     def _arm_start(self, _event: Event, now: float) -> tuple[Action, ...]:
         self._attempt, self._sequence = 0, 1
+        self.version = self._versions[0]
         self._deadline = now + self._settings().initial_delay
         return ()
 
@@ -262,6 +285,7 @@ TRANSITIONS: dict[tuple[State, type[Event]], tuple[State, _Step]] = {
     (State.REGISTERING, Failed): (State.WAITING, _R._arm_retry),
     (State.REGISTERING, Refused): (State.WAITING, _R._arm_retry),
     (State.REGISTERING, GaveUp): (State.FAILED, _R._rest),
+    (State.REGISTERING, WrongVersion): (State.REGISTERING, _R._send_lower),
     (State.REGISTERING, Changed): (State.REGISTERING, _R._remember),
     (State.REGISTERED, Changed): (State.REGISTERED, _R._arm_change),
     (State.REGISTERED, Due): (State.UPDATING, _R._send_update),
@@ -310,7 +334,9 @@ def outcome(action: Action, response: Response) -> Outcome:
     if not isinstance(action, SendRegister) and response.code.is_success:
         return Accepted()
     reason = f"{response.code.dotted} {response.diagnostic}".rstrip()
+    if response.code is Code.PRECONDITION_FAILED:
+        return WrongVersion(reason)
     return Refused(reason) if response.code in _FINAL else Failed(reason)
 
 
-_FINAL = frozenset({Code.BAD_REQUEST, Code.FORBIDDEN, Code.PRECONDITION_FAILED})
+_FINAL = frozenset({Code.BAD_REQUEST, Code.FORBIDDEN})

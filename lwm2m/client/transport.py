@@ -1,60 +1,103 @@
-"""The client's one CoAP endpoint, opened when it is first needed."""
+"""The client's sockets, and how each server is reached through them.
+
+A client has one socket for each local address that leads to a server of its: almost always one. Servers share it, and
+are told apart by their own addresses.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 
 from lwm2m.client.local_address import local_hosts
+from lwm2m.coap.aiocoap_stack import parse_uri
 from lwm2m.coap.endpoint import Endpoint, Handler, Unreachable
 from lwm2m.coap.message import Subscription
 
 
-class Transport:
-    """Either a given endpoint, or one that `make` opens on a local address that leads to the server."""
+class Sockets:
+    """Either a given endpoint, or those that `make` opens on local addresses, each as long as somebody uses it."""
 
-    def __init__(self, given: Endpoint | None, make: Callable[[str], Endpoint], server: tuple[str, int]) -> None:
-        self._given = given
+    def __init__(self, given: Endpoint | None, make: Callable[[str], Endpoint], handler: Handler) -> None:
+        self.given = given
         self._make = make
-        self._server = server
+        self._handler = handler
+        self._open: dict[str, Endpoint] = {}
+        self._users: dict[str, set[Transport]] = {}
+        self._opening = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Bind a given endpoint; those of our own wait until they are needed. Raises OSError."""
+        if self.given is not None:
+            await self.given.start(self._handler)
+
+    async def take(self, host: str, user: Transport) -> Endpoint:
+        """Raises OSError."""
+        async with self._opening:
+            if host not in self._open:
+                endpoint = self._make(host)
+                await endpoint.start(self._handler)
+                self._open[host] = endpoint
+            self._users.setdefault(host, set()).add(user)
+            return self._open[host]
+
+    async def release(self, host: str, user: Transport) -> None:
+        async with self._opening:
+            users = self._users.get(host, set())
+            users.discard(user)
+            if not users and host in self._open:
+                await self._open.pop(host).stop()
+
+    async def stop(self) -> None:
+        async with self._opening:
+            endpoints = [self.given] if self.given is not None else list(self._open.values())
+            self._open.clear()
+            self._users.clear()
+            for endpoint in endpoints:
+                await endpoint.stop()
+
+
+class Transport:
+    """The way to one server."""
+
+    def __init__(self, sockets: Sockets, uri: str) -> None:
+        self._sockets = sockets
+        self._uri = uri
         self._host = ""
-        self._open: Endpoint | None = None
+        self._endpoint: Endpoint | None = None
 
-    async def start(self, handler: Handler) -> None:
-        """Bind a given endpoint; one of our own waits until it is needed. Raises OSError."""
-        if self._given is not None:
-            await self._given.start(handler)
-            self._open = self._given
-
-    async def ways(self, handler: Handler) -> AsyncGenerator[Endpoint, None]:
+    async def ways(self) -> AsyncGenerator[Endpoint, None]:
         """The endpoint on each local address from which the server may be reached, the one in use first; going on to
-        the next closes the one before. Raises Unreachable, OSError."""
-        if self._given is not None:
-            yield self.running
+        the next gives up the one before. Raises Unreachable, OSError."""
+        try:
+            server = parse_uri(self._uri)
+        except ValueError as error:
+            raise Unreachable(str(error)) from None
+        if self._sockets.given is not None:
+            self._endpoint = self._sockets.given
+            yield self._endpoint
             return
-        hosts = await local_hosts(*self._server)
+        hosts = await local_hosts(*server)
         for host in sorted(hosts, key=lambda host: host != self._host):
-            if host != self._host or self._open is None:
-                await self._reopen(host, handler)
-            yield self.running
+            if host != self._host or self._endpoint is None:
+                await self.release()
+                self._endpoint = await self._sockets.take(host, self)
+                self._host = host
+            yield self._endpoint
 
     @property
     def running(self) -> Endpoint:
         """Raises Unreachable when nothing has been opened yet, or all is closed."""
-        if self._open is None:
+        if self._endpoint is None:
             raise Unreachable("the socket is closed")
-        return self._open
+        return self._endpoint
 
     def forget(self, subscription: Subscription) -> None:
-        if self._open is not None:
-            self._open.forget(subscription)
+        if self._endpoint is not None:
+            self._endpoint.forget(subscription)
 
-    async def stop(self) -> None:
-        if self._open is not None:
-            endpoint, self._open = self._open, None
-            await endpoint.stop()
-
-    async def _reopen(self, host: str, handler: Handler) -> None:
-        await self.stop()
-        endpoint = self._make(host)
-        await endpoint.start(handler)
-        self._host, self._open = host, endpoint
+    async def release(self) -> None:
+        """This server needs no socket any more."""
+        if self._endpoint is not None:
+            self._endpoint = None
+            await self._sockets.release(self._host, self)

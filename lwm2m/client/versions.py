@@ -15,6 +15,11 @@ def in_force(definitions: Definitions, lwm2m_version: str) -> Definitions:
     return definitions.choose(dict.fromkeys(_BOUND, enabler))
 
 
+def down_from(lwm2m_version: str) -> tuple[str, ...]:
+    """This version and those before it, the newest first."""
+    return tuple(reversed(VERSIONS[: VERSIONS.index(lwm2m_version) + 1]))
+
+
 def said_versions(definitions: Definitions, lwm2m_version: str) -> dict[int, str]:
     """Object id -> the text of `ver`."""
     enabler = _parse(lwm2m_version)

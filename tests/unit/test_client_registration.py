@@ -23,6 +23,7 @@ from lwm2m.client.registration import (
     State,
     Stop,
     Triggered,
+    WrongVersion,
     outcome,
     update_after,
 )
@@ -213,6 +214,28 @@ def test_every_state_can_be_reached_and_left() -> None:
     assert left == set(State)
 
 
+def test_a_server_of_an_older_version_is_met_with_that() -> None:
+    registration = Registration(lambda: Settings(lifetime=60), versions=("1.1", "1.0"))
+    registration.handle(Start(), 0)
+    registration.handle(Due(), 0)
+    assert registration.handle(WrongVersion("4.12"), 1) == (SendRegister(),)
+    assert (registration.state, registration.version) == (State.REGISTERING, "1.0")
+    registration.handle(Accepted(RD), 2)
+    registration.handle(Due(), 32)
+    assert registration.handle(Failed("4.04"), 33) == (SendRegister(),)
+    assert registration.version == "1.0"
+
+
+def test_a_server_that_speaks_no_version_of_ours_refuses() -> None:
+    registration = Registration(lambda: Settings(sequence_count=1), versions=("1.0",))
+    registration.handle(Start(), 0)
+    registration.handle(Due(), 0)
+    registration.handle(WrongVersion("4.12"), 1)
+    assert registration.state is State.FAILED
+    registration.handle(Start(), 2)
+    assert registration.version == "1.0"
+
+
 @pytest.mark.parametrize(
     ("action", "response", "expected"),
     [
@@ -220,7 +243,7 @@ def test_every_state_can_be_reached_and_left() -> None:
         (SendRegister(), Response(Code.CREATED), Failed("the server gave no location")),
         (SendRegister(), Response(Code.BAD_REQUEST, b"no"), Refused("4.00 no")),
         (SendRegister(), Response(Code.FORBIDDEN), Refused("4.03")),
-        (SendRegister(), Response(Code.PRECONDITION_FAILED), Refused("4.12")),
+        (SendRegister(), Response(Code.PRECONDITION_FAILED), WrongVersion("4.12")),
         (SendRegister(), Response(Code.SERVICE_UNAVAILABLE), Failed("5.03")),
         (SendRegister(), Response(Code.CHANGED), Failed("2.04")),
         (SendUpdate(RD), Response(Code.CHANGED), Accepted()),

@@ -5,20 +5,23 @@ lwm2m.md §5.6, §5.9, §5.10.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from lwm2m.attributes import Attributes
 from lwm2m.client.data_model import DataModel
+from lwm2m.client.pairing import bootstrap_account, value_of
 from lwm2m.client.registration import Disable, Settings, Triggered
+from lwm2m.client.registration_order import Turn
 from lwm2m.errors import BadRequest, MethodNotAllowed
 from lwm2m.model.path import Path
-from lwm2m.model.record import Record, Value
+from lwm2m.model.record import NO_LINK, ObjectLink, Record, Value
 from lwm2m.operations.registration import Binding
 
-SHORT_SERVER_ID = 1
+FIRST_SHORT_SERVER_ID = 1
 
-LIFETIME, MINIMUM_PERIOD, MAXIMUM_PERIOD, DISABLE, DISABLE_TIMEOUT = 1, 2, 3, 4, 5
-STORING, BINDING, UPDATE_TRIGGER, MUTE_SEND = 6, 7, 8, 23
+SHORT_SERVER_ID, LIFETIME, MINIMUM_PERIOD, MAXIMUM_PERIOD, DISABLE, DISABLE_TIMEOUT = 0, 1, 2, 3, 4, 5
+STORING, BINDING, UPDATE_TRIGGER, BOOTSTRAP_TRIGGER, APN_LINK, LAST_BOOTSTRAPPED = 6, 7, 8, 9, 10, 12
+PRIORITY, FAILURE_BLOCK, BOOTSTRAP_ON_FAILURE, MUTE_SEND = 13, 15, 16, 23
 
 _SETTINGS = {
     LIFETIME: "lifetime",
@@ -36,22 +39,40 @@ PERSISTENT: dict[int, Value] = {17: 5, 18: 5, 19: 60, 20: 65_535}
 because a client without a bootstrap server that gives up would stay away for good."""
 
 
-def account(given: DataModel, lifetime: int, binding: str) -> list[Record]:
-    """The records that complete object 1 of a caller, or make its only instance."""
-    instances = given.instances(1)
-    instance = Path(1, instances[0] if instances else 0)
-    values: dict[int, Value | None] = {
-        0: SHORT_SERVER_ID,
-        LIFETIME: lifetime,
-        DISABLE: None,
-        STORING: True,
-        BINDING: binding,
-        UPDATE_TRIGGER: None,
-        MUTE_SEND: False,
-        **({} if instances else PERSISTENT),
-    }
+def completed(given: DataModel, instance: Path, lifetime: int, binding: str) -> list[Record]:
+    """The records that complete a Server instance that says which server's it is."""
+    values: dict[int, Value | None] = {LIFETIME: lifetime, STORING: True, BINDING: binding, MUTE_SEND: False}
+    return [*_missing(given, instance, values), *executables(given, instance)]
+
+
+def executables(given: DataModel, instance: Path) -> list[Record]:
+    """What a server may execute in a Server instance: no bootstrap server can write that."""
+    trigger = {BOOTSTRAP_TRIGGER: None} if bootstrap_account(given) is not None else {}
+    return _missing(given, instance, {DISABLE: None, UPDATE_TRIGGER: None, **trigger})
+
+
+def _missing(given: DataModel, instance: Path, values: Mapping[int, Value | None]) -> list[Record]:
     missing = {number: value for number, value in values.items() if not given.has(instance.child(number))}
     return [Record(instance.child(number), value) for number, value in missing.items()]
+
+
+def turn(model: DataModel, instance: Path) -> Turn:
+    """When a client registers with this server. The instance has a Short Server ID."""
+    number = model.value(instance.child(SHORT_SERVER_ID))
+    assert isinstance(number, int)
+    return Turn(
+        number,
+        _number(model, instance.child(PRIORITY)),
+        _flag(model, instance.child(FAILURE_BLOCK), False),
+        _flag(model, instance.child(BOOTSTRAP_ON_FAILURE), True),
+    )
+
+
+def apn_link(model: DataModel, instance: Path) -> ObjectLink | None:
+    """The instance of object 11 that the server is to be reached through."""
+    path = instance.child(APN_LINK)
+    value = model.value(path) if model.has(path) else NO_LINK
+    return value if isinstance(value, ObjectLink) and value != NO_LINK else None
 
 
 def settings(model: DataModel, instance: Path) -> Settings:
@@ -77,20 +98,27 @@ def _number(model: DataModel, path: Path) -> int | None:
     return value
 
 
+def _flag(model: DataModel, path: Path, otherwise: bool) -> bool:
+    return model.value(path) is True if model.has(path) else otherwise
+
+
 class ServerObject:
     """The actuator of object 1. `store` and `discard` change the data model; `tell` hands an event to the registration
-    once the answer is on its way. `version` is the client's LwM2M version."""
+    that an instance is about, once the answer is on its way; `bootstrap` asks the bootstrap server for a new
+    configuration then. Both raise LwM2MError where that cannot be. `version` is the client's LwM2M version."""
 
     def __init__(
         self,
         store: Callable[[Iterable[Record]], object],
         discard: Callable[[Iterable[Path]], object],
-        tell: Callable[[Disable | Triggered], None],
+        tell: Callable[[Path, Disable | Triggered], None],
+        bootstrap: Callable[[], None],
         version: str,
     ) -> None:
         self._store = store
         self._discard = discard
         self._tell = tell
+        self._bootstrap = bootstrap
         self._version = version
 
     async def write(self, records: Sequence[Record]) -> None:
@@ -103,18 +131,30 @@ class ServerObject:
 
     async def execute(self, path: Path, arguments: str) -> None:
         if path[2] == DISABLE:
-            self._tell(Disable())
+            self._tell(path.parent, Disable())
         elif path[2] == UPDATE_TRIGGER:
             if arguments not in ("", "0='U'"):
                 raise BadRequest("this client has no other transport than UDP")
-            self._tell(Triggered())
+            self._tell(path.parent, Triggered())
+        elif path[2] == BOOTSTRAP_TRIGGER:
+            if arguments:
+                raise BadRequest("the Bootstrap-Request Trigger takes no arguments")
+            self._bootstrap()
         else:
             raise MethodNotAllowed(f"{path} is not offered")
 
 
-def binding(text: str, version: str) -> Binding:
-    """What the Binding resource says of a client of this LwM2M version; 1.0 has queue mode in it. Raises ValueError."""
-    return Binding.parse(text, False, version)
+def binding(model: DataModel, instance: Path, version: str) -> Binding:
+    """What the Binding resource says to a server of this LwM2M version; 1.0 has queue mode in it. Raises ValueError."""
+    return Binding.parse(str(value_of(model, instance.child(BINDING)) or "U"), False, version)
+
+
+def binding_or_udp(model: DataModel, instance: Path, version: str) -> Binding:
+    """The same; where this version has no word for it, what we do."""
+    try:
+        return binding(model, instance, version)
+    except ValueError:
+        return Binding("U")
 
 
 def _check(record: Record, version: str) -> None:
@@ -123,6 +163,6 @@ def _check(record: Record, version: str) -> None:
         raise BadRequest(f"{record.path} is a number of seconds")
     if number == BINDING and isinstance(value, str):
         try:
-            binding(value, version)
+            Binding.parse(value, False, version)
         except ValueError as error:
             raise BadRequest(str(error)) from None

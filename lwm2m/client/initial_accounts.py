@@ -1,0 +1,57 @@
+"""The accounts of a client that was told URIs, completed from what its records say. No IO."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lwm2m.client.data_model import DataModel
+from lwm2m.client.pairing import (
+    SERVER,
+    URI,
+    security_instances,
+    server_accounts,
+    server_instances,
+    short_server_id,
+    value_of,
+)
+from lwm2m.client.standard_objects import security, server
+from lwm2m.model.path import Path
+from lwm2m.model.record import Record, Value
+
+
+def add_accounts(model: DataModel, servers: Sequence[str], lifetime: int, binding: str) -> None:
+    """An account for each URI that no Security instance names. Server instances of the model without one are taken
+    first; a new one keeps trying for ever."""
+    for instance in server_instances(model):
+        if short_server_id(model, instance) is None:
+            model.update([Record(instance.child(server.SHORT_SERVER_ID), _free_id(model))])
+        model.update(server.completed(model, instance, lifetime, binding))
+    for uri in servers:
+        if not _is_named(model, uri):
+            number = _unpaired(model) or _add_server(model, lifetime, binding)
+            model.update(security.account(model, uri, number))
+
+
+def _is_named(model: DataModel, uri: str) -> bool:
+    return any(value_of(model, instance.child(URI)) == uri for instance in security_instances(model))
+
+
+def _unpaired(model: DataModel) -> int | None:
+    paired = {account.short_server_id for account in server_accounts(model)}
+    numbers = (short_server_id(model, instance) for instance in server_instances(model))
+    return next((number for number in numbers if number is not None and number not in paired), None)
+
+
+def _add_server(model: DataModel, lifetime: int, binding: str) -> int:
+    taken = model.instances(SERVER)
+    instance = Path(SERVER, next(number for number in range(len(taken) + 1) if number not in taken))
+    number = _free_id(model)
+    values: dict[int, Value] = {server.SHORT_SERVER_ID: number, **server.PERSISTENT}
+    model.update(Record(instance.child(resource), value) for resource, value in values.items())
+    model.update(server.completed(model, instance, lifetime, binding))
+    return number
+
+
+def _free_id(model: DataModel) -> int:
+    taken = {short_server_id(model, instance) for instance in (*server_instances(model), *security_instances(model))}
+    return next(number for number in range(server.FIRST_SHORT_SERVER_ID, 65_535) if number not in taken)
