@@ -12,7 +12,10 @@ from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.definition import Definitions
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
+from lwm2m.operations.composite import CancelCompositeObservation, ObserveComposite, ReadComposite
 from lwm2m.operations.device_management import CancelObservation, DeviceOperation, Discover, Observe, Read
+
+READING = Read | Observe | CancelObservation | ReadComposite | ObserveComposite | CancelCompositeObservation
 
 
 class InvalidAnswer(Exception):
@@ -56,7 +59,7 @@ def read_answer(
     records: tuple[Record, ...] = ()
     links: tuple[Link, ...] = ()
     try:
-        if response.code is Code.CONTENT and isinstance(operation, Read | Observe | CancelObservation):
+        if response.code is Code.CONTENT and isinstance(operation, READING):
             records = _records(operation.path, response, definitions, wall, root)
         elif response.code is Code.CONTENT and isinstance(operation, Discover):
             links = _links(response)

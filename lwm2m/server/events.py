@@ -53,13 +53,15 @@ class Deregistered:
 @dataclass(frozen=True, slots=True)
 class Notified:
     """A notification, or the first value of an observation that was asked again. `code` is no success when the client
-    ends the observation with it. `time` is its arrival in Unix seconds."""
+    ends the observation with it. `time` is its arrival in Unix seconds. Of a composite observation `paths` is the list,
+    in its order, and `path` the root; so in the next two events."""
 
     endpoint: str
     path: Path
     records: tuple[Record, ...]
     code: Code
     time: float
+    paths: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class InvalidNotification:
     endpoint: str
     path: Path
     reason: str
+    paths: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class ObservationEnded:
     endpoint: str
     path: Path
     reason: EndReason
+    paths: tuple[Path, ...] = ()
 
 
 ServerEvent: TypeAlias = (

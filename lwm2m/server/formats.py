@@ -11,6 +11,8 @@ from lwm2m.server.registry import Registration
 
 _PREFERRED = (ContentFormat.SENML_CBOR, ContentFormat.SENML_JSON, ContentFormat.TLV)
 
+_COMPOSITE = (ContentFormat.SENML_CBOR, ContentFormat.SENML_JSON)
+
 
 def suitable_formats(registration: Registration, path: Path, records: Sequence[Record]) -> tuple[ContentFormat, ...]:
     """Best first. More than one when the client said nothing: the next is for when it answers 4.15."""
@@ -21,3 +23,9 @@ def suitable_formats(registration: Registration, path: Path, records: Sequence[R
     if not registration.formats:
         return _PREFERRED
     return next(((known,) for known in _PREFERRED if known in registration.formats), (ContentFormat.TLV,))
+
+
+def composite_formats(registration: Registration) -> tuple[ContentFormat, ...]:
+    """Best first, for lists of paths and for values. lwm2m.md §6.9."""
+    known = tuple(found for found in _COMPOSITE if found in registration.formats)
+    return known or _COMPOSITE

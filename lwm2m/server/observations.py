@@ -8,29 +8,49 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
+from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.path import Path
+from lwm2m.operations import (
+    CancelCompositeObservation,
+    CancelObservation,
+    Observe,
+    ObserveComposite,
+    path_list,
+    paths_of,
+)
+
+Observed: TypeAlias = Path | tuple[Path, ...]
+"""What is observed: a path, or the paths of a composite observation in their order."""
+
+
+class Wish(NamedTuple):
+    """The content format asked for; of a composite observation also that of its list of paths."""
+
+    accept: int | None = None
+    list_format: int | None = None
 
 
 class ObservationChange(NamedTuple):
     endpoint: str
-    path: Path
+    path: Observed
     wanted: bool
     accept: int | None = None
+    list_format: int | None = None
 
 
 class Observations:
-    """Wishes by endpoint and path, in the order they were made."""
+    """Wishes by endpoint and what is observed, in the order they were made."""
 
     def __init__(self) -> None:
-        self._wanted: dict[str, dict[Path, int | None]] = {}
+        self._wanted: dict[str, dict[Observed, Wish]] = {}
 
-    def want(self, endpoint: str, path: Path, accept: int | None) -> ObservationChange:
-        self._wanted.setdefault(endpoint, {})[path] = accept
-        return ObservationChange(endpoint, path, True, accept)
+    def want(self, endpoint: str, path: Observed, wish: Wish) -> ObservationChange:
+        self._wanted.setdefault(endpoint, {})[path] = wish
+        return ObservationChange(endpoint, path, True, *wish)
 
-    def drop(self, endpoint: str, path: Path) -> ObservationChange | None:
+    def drop(self, endpoint: str, path: Observed) -> ObservationChange | None:
         """None when there was no such wish."""
         paths = self._wanted.get(endpoint, {})
         if path not in paths:
@@ -40,10 +60,40 @@ class Observations:
             del self._wanted[endpoint]
         return ObservationChange(endpoint, path, False)
 
-    def drop_all(self, endpoint: str) -> tuple[Path, ...]:
-        """The paths that were wanted."""
+    def drop_all(self, endpoint: str) -> tuple[Observed, ...]:
+        """What was wanted."""
         return tuple(self._wanted.pop(endpoint, ()))
 
-    def of(self, endpoint: str) -> Mapping[Path, int | None]:
-        """Path -> the content format asked for."""
+    def of(self, endpoint: str) -> Mapping[Observed, Wish]:
         return MappingProxyType(self._wanted.get(endpoint, {}))
+
+
+def observed_by(operation: Observe | ObserveComposite, root: tuple[str, ...]) -> tuple[Observed, Wish]:
+    """`root` is the alternate path that names in a list of paths begin with. Raises LwM2MError for a list of paths
+    that is none."""
+    match operation:
+        case Observe(path=path, accept=accept):
+            return path, Wish(accept)
+        case ObserveComposite(body=body, accept=accept):
+            return paths_of(body, root), Wish(accept, body.content_format)
+
+
+def observing(observed: Observed, wish: Wish, root: tuple[str, ...]) -> Observe | ObserveComposite:
+    if isinstance(observed, Path):
+        return Observe(observed, wish.accept)
+    return ObserveComposite(path_list(observed, _list_format(wish), root), wish.accept)
+
+
+def cancelling(observed: Observed, wish: Wish, root: tuple[str, ...]) -> CancelObservation | CancelCompositeObservation:
+    if isinstance(observed, Path):
+        return CancelObservation(observed, wish.accept)
+    return CancelCompositeObservation(path_list(observed, _list_format(wish), root), wish.accept)
+
+
+def _list_format(wish: Wish) -> int:
+    return ContentFormat.SENML_CBOR if wish.list_format is None else wish.list_format
+
+
+def text_of(observed: Observed) -> str:
+    """For people."""
+    return str(observed) if isinstance(observed, Path) else " ".join(map(str, observed))

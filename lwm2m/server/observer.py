@@ -11,10 +11,20 @@ from typing import Any, NamedTuple
 from lwm2m.coap.endpoint import Observation, Rejected, RequestFailed, TimedOut, TooBusy, Unreachable
 from lwm2m.coap.message import Peer, Response
 from lwm2m.model.path import Path
-from lwm2m.operations.device_management import CancelObservation, Observe
+from lwm2m.operations.composite import ObserveComposite
+from lwm2m.operations.device_management import Observe
 from lwm2m.server.answers import Answer, InvalidAnswer
 from lwm2m.server.events import EndReason, InvalidNotification, Notified, ObservationEnded, ServerEvent
-from lwm2m.server.observations import ObservationChange, Observations
+from lwm2m.server.observations import (
+    ObservationChange,
+    Observations,
+    Observed,
+    Wish,
+    cancelling,
+    observed_by,
+    observing,
+    text_of,
+)
 from lwm2m.server.registry import Registration
 from lwm2m.server.requests import Requests
 from lwm2m.server.store import StoreError
@@ -23,10 +33,10 @@ log = logging.getLogger(__name__)
 
 
 class NotObserved(Exception):
-    """The server observes no such path of that client."""
+    """The server observes no such path, or list of paths, of that client."""
 
-    def __init__(self, endpoint: str, path: Path) -> None:
-        super().__init__(f"{path} of {endpoint!r} is not observed")
+    def __init__(self, endpoint: str, path: Observed) -> None:
+        super().__init__(f"{text_of(path)} of {endpoint!r} is not observed")
         self.endpoint = endpoint
         self.path = path
 
@@ -72,47 +82,50 @@ class Observer:
         self._wall = wall
         self._max_per_client = max_per_client
         self._wanted = Observations()
-        self._running: dict[str, dict[Path, _Running]] = {}
+        self._running: dict[str, dict[Observed, _Running]] = {}
         self._resuming: dict[str, _Resuming] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def paths(self, endpoint: str) -> tuple[Path, ...]:
+    def observed(self, endpoint: str) -> tuple[Observed, ...]:
         return tuple(self._wanted.of(endpoint))
 
-    def restore(self, endpoint: str, path: Path, accept: int | None) -> None:
-        self._wanted.want(endpoint, path, accept)
+    def restore(self, endpoint: str, observed: Observed, wish: Wish) -> None:
+        self._wanted.want(endpoint, observed, wish)
 
-    async def observe(self, registration: Registration, operation: Observe, timeout: float | None) -> Answer:
-        """The first value. Replaces an observation of the same path. Raises RequestFailed, InvalidAnswer and
-        StoreError."""
-        endpoint, path = registration.endpoint, operation.path
+    async def observe(
+        self, registration: Registration, operation: Observe | ObserveComposite, timeout: float | None
+    ) -> Answer:
+        """The first value. Replaces an observation of the same path or list of paths. Raises RequestFailed,
+        InvalidAnswer and StoreError."""
+        endpoint = registration.endpoint
+        observed, wish = observed_by(operation, registration.root)
         wanted = self._wanted.of(endpoint)
-        if path not in wanted and len(wanted) >= self._max_per_client:
+        if observed not in wanted and len(wanted) >= self._max_per_client:
             raise TooBusy(f"{endpoint} has {len(wanted)} observations already")
-        answer = await self._start(registration, operation, timeout)
+        answer = await self._start(registration, observed, operation, timeout)
         if answer.observing:
-            await self._keep(self._wanted.want(endpoint, path, operation.accept))
+            await self._keep(self._wanted.want(endpoint, observed, wish))
         return answer
 
     async def cancel(
-        self, registration: Registration, path: Path, active: bool, timeout: float | None
+        self, registration: Registration, path: Observed, active: bool, timeout: float | None
     ) -> Answer | None:
         """The client's answer; None when it was not asked. Raises NotObserved, RequestFailed, InvalidAnswer,
         StoreError; the observation is over whatever is raised."""
         endpoint = registration.endpoint
-        accept = self._wanted.of(endpoint).get(path)
+        wish = self._wanted.of(endpoint).get(path, Wish())
         change = self._wanted.drop(endpoint, path)
         if change is None:
             raise NotObserved(endpoint, path)
         running = self._take(endpoint, path)
-        self._publish(ObservationEnded(endpoint, path, EndReason.CANCELLED))
+        self._publish(_ended_event(endpoint, path, EndReason.CANCELLED))
         try:
             response = None if running is None else await _stop(running, active, timeout)
         finally:
             await self._commit([change])
         if response is None:
             return None
-        return self._requests.read(registration, CancelObservation(path, accept), response)
+        return self._requests.read(registration, cancelling(path, wish, registration.root), response)
 
     def refresh(self, registration: Registration) -> None:
         """The client was heard: ask again for what was asked under another registration or elsewhere, or was lost."""
@@ -130,7 +143,7 @@ class Observer:
         """The client is gone."""
         self._let_go(endpoint)
         for path in self._wanted.drop_all(endpoint):
-            self._publish(ObservationEnded(endpoint, path, EndReason.DEREGISTERED))
+            self._publish(_ended_event(endpoint, path, EndReason.DEREGISTERED))
 
     async def stop(self) -> None:
         tasks = tuple(self._tasks)
@@ -139,7 +152,13 @@ class Observer:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._running.clear()
 
-    async def _start(self, registration: Registration, operation: Observe, timeout: float | None) -> Answer:
+    async def _start(
+        self,
+        registration: Registration,
+        observed: Observed,
+        operation: Observe | ObserveComposite,
+        timeout: float | None,
+    ) -> Answer:
         observation = await self._requests.observe(registration, operation, timeout)
         try:
             answer = self._requests.read(registration, operation, observation.first)
@@ -147,44 +166,69 @@ class Observer:
             await _cancel(observation, False, timeout)
             raise
         if answer.observing:
-            await self._listen(registration, operation, observation)
+            await self._listen(registration, observed, operation, observation)
         else:
             await _cancel(observation, False, timeout)
         return answer
 
-    async def _listen(self, registration: Registration, operation: Observe, observation: Observation) -> None:
-        endpoint, path = registration.endpoint, operation.path
-        older = self._take(endpoint, path)
-        listener = self._spawn(self._pass_on(registration, operation, observation), f"lwm2m-observe {endpoint} {path}")
-        self._running.setdefault(endpoint, {})[path] = _Running(observation, listener, _Origin.of(registration))
+    async def _listen(
+        self,
+        registration: Registration,
+        observed: Observed,
+        operation: Observe | ObserveComposite,
+        observation: Observation,
+    ) -> None:
+        endpoint = registration.endpoint
+        older = self._take(endpoint, observed)
+        work = self._pass_on(registration, observed, operation, observation)
+        listener = self._spawn(work, f"lwm2m-observe {endpoint} {text_of(observed)}")
+        self._running.setdefault(endpoint, {})[observed] = _Running(observation, listener, _Origin.of(registration))
         if older is not None:
             await self._drop(older)
 
-    async def _pass_on(self, registration: Registration, operation: Observe, observation: Observation) -> None:
+    async def _pass_on(
+        self,
+        registration: Registration,
+        observed: Observed,
+        operation: Observe | ObserveComposite,
+        observation: Observation,
+    ) -> None:
         refused = False
         try:
             async for response in observation:
-                self._notify(registration, operation, response)
+                self._notify(registration, observed, operation, response)
                 refused = not response.code.is_success
         except RequestFailed as error:
-            log.info("observation of %s at %s failed: %s", operation.path, registration.endpoint, error)
-        self._take(registration.endpoint, operation.path)
-        await self._ended(registration.endpoint, operation.path, refused)
+            log.info("observation of %s at %s failed: %s", text_of(observed), registration.endpoint, error)
+        self._take(registration.endpoint, observed)
+        await self._ended(registration.endpoint, observed, refused)
 
-    def _notify(self, registration: Registration, operation: Observe, response: Response) -> None:
+    def _notify(
+        self,
+        registration: Registration,
+        observed: Observed,
+        operation: Observe | ObserveComposite,
+        response: Response,
+    ) -> None:
+        endpoint = registration.endpoint
         try:
             answer = self._requests.read(registration, operation, response)
         except InvalidAnswer as error:
-            log.warning("notification of %s at %s: %s", operation.path, registration.endpoint, error.reason)
-            self._publish(InvalidNotification(registration.endpoint, operation.path, error.reason))
+            log.warning("notification of %s at %s: %s", text_of(observed), endpoint, error.reason)
+            path, paths = _place(observed)
+            self._publish(InvalidNotification(endpoint, path, error.reason, paths))
             return
-        self._publish(Notified(registration.endpoint, operation.path, answer.records, answer.code, self._wall()))
+        self._publish(self._notified(endpoint, observed, answer))
 
-    async def _ended(self, endpoint: str, path: Path, refused: bool) -> None:
+    def _notified(self, endpoint: str, observed: Observed, answer: Answer) -> Notified:
+        path, paths = _place(observed)
+        return Notified(endpoint, path, answer.records, answer.code, self._wall(), paths)
+
+    async def _ended(self, endpoint: str, path: Observed, refused: bool) -> None:
         if path not in self._wanted.of(endpoint):
             return
         change = self._wanted.drop(endpoint, path) if refused else None
-        self._publish(ObservationEnded(endpoint, path, EndReason.REFUSED if refused else EndReason.LOST))
+        self._publish(_ended_event(endpoint, path, EndReason.REFUSED if refused else EndReason.LOST))
         if change is not None:
             await self._commit([change])
 
@@ -204,9 +248,9 @@ class Observer:
         endpoint = registration.endpoint
         waiting = deque(self._wanted.of(endpoint).items())
         while waiting:
-            path, accept = waiting[0]
+            observed, wish = waiting[0]
             try:
-                await self._ask_again(registration, Observe(path, accept))
+                await self._ask_again(registration, observed, wish)
             except (TimedOut, Unreachable) as error:
                 log.info("the observations of %s could not be renewed: %s", endpoint, error)
                 for lost, _ in waiting:
@@ -214,23 +258,24 @@ class Observer:
                 return
             waiting.popleft()
 
-    async def _ask_again(self, registration: Registration, operation: Observe) -> None:
+    async def _ask_again(self, registration: Registration, observed: Observed, wish: Wish) -> None:
         """Raises TimedOut, Unreachable."""
-        endpoint, path = registration.endpoint, operation.path
-        if path not in self._wanted.of(endpoint):
+        endpoint = registration.endpoint
+        if observed not in self._wanted.of(endpoint):
             return
+        operation = observing(observed, wish, registration.root)
         try:
-            answer = await self._start(registration, operation, None)
+            answer = await self._start(registration, observed, operation, None)
         except (Rejected, TooBusy, InvalidAnswer) as error:
-            log.info("observation of %s at %s could not be renewed: %s", path, endpoint, error)
-            await self._ended(endpoint, path, refused=False)
+            log.info("observation of %s at %s could not be renewed: %s", text_of(observed), endpoint, error)
+            await self._ended(endpoint, observed, refused=False)
             return
-        if path not in self._wanted.of(endpoint):
-            await self._give_up(endpoint, path)
+        if observed not in self._wanted.of(endpoint):
+            await self._give_up(endpoint, observed)
             return
-        self._publish(Notified(endpoint, path, answer.records, answer.code, self._wall()))
+        self._publish(self._notified(endpoint, observed, answer))
         if not answer.observing:
-            await self._ended(endpoint, path, refused=True)
+            await self._ended(endpoint, observed, refused=True)
 
     async def _keep(self, wish: ObservationChange) -> None:
         if self._current(wish.endpoint) is not None:
@@ -241,7 +286,7 @@ class Observer:
                 raise
         self._catch_up(wish.endpoint)
 
-    async def _give_up(self, endpoint: str, path: Path) -> None:
+    async def _give_up(self, endpoint: str, path: Observed) -> None:
         self._wanted.drop(endpoint, path)
         running = self._take(endpoint, path)
         if running is not None:
@@ -260,11 +305,11 @@ class Observer:
         if resuming := self._resuming.pop(endpoint, None):
             resuming.task.cancel()
         return [
-            self._spawn(self._drop(running), f"lwm2m-forget {endpoint} {path}")
+            self._spawn(self._drop(running), f"lwm2m-forget {endpoint} {text_of(path)}")
             for path, running in self._running.pop(endpoint, {}).items()
         ]
 
-    def _take(self, endpoint: str, path: Path) -> _Running | None:
+    def _take(self, endpoint: str, path: Observed) -> _Running | None:
         running = self._running.get(endpoint, {})
         found = running.pop(path, None)
         if found is not None and not running:
@@ -302,3 +347,13 @@ async def _cancel(observation: Observation, active: bool, timeout: float | None)
             return await observation.cancel(active=active)
     except TimeoutError:
         raise TimedOut("no answer to the cancellation") from None
+
+
+def _place(observed: Observed) -> tuple[Path, tuple[Path, ...]]:
+    """As events name it: a path, or the root and the list of paths."""
+    return (observed, ()) if isinstance(observed, Path) else (Path(), observed)
+
+
+def _ended_event(endpoint: str, observed: Observed, reason: EndReason) -> ObservationEnded:
+    path, paths = _place(observed)
+    return ObservationEnded(endpoint, path, reason, paths)

@@ -8,6 +8,7 @@ from functools import lru_cache
 from lwm2m.coap.endpoint import Endpoint, Observation, Unreachable
 from lwm2m.coap.message import Peer, Response
 from lwm2m.model.definition import Definitions
+from lwm2m.operations.composite import ObserveComposite
 from lwm2m.operations.device_management import DeviceOperation, Observe, to_coap
 from lwm2m.server.answers import Answer, read_answer
 from lwm2m.server.registry import Registration, Registry
@@ -39,7 +40,9 @@ class Requests:
         response = await way.request(registration.peer, to_coap(operation, registration.root), timeout)
         return self.read(registration, operation, response)
 
-    async def observe(self, registration: Registration, operation: Observe, timeout: float | None) -> Observation:
+    async def observe(
+        self, registration: Registration, operation: Observe | ObserveComposite, timeout: float | None
+    ) -> Observation:
         """Raises RequestFailed."""
         way = self._way_to(registration)
         return await way.observe(registration.peer, to_coap(operation, registration.root), timeout)

@@ -6,41 +6,37 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self
 
 from lwm2m.coap.endpoint import Endpoint
 from lwm2m.coap.message import Peer, Request, Response
-from lwm2m.codec import encode
-from lwm2m.errors import UnsupportedContentFormat, refusal
-from lwm2m.link_format import Link
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
-from lwm2m.model.record import ObjectLink, Record, Value
-from lwm2m.operations.device_management import (
-    Body,
+from lwm2m.operations import (
+    CancelCompositeObservation,
     CancelObservation,
     DeviceOperation,
-    Discover,
-    Execute,
     Observe,
-    Read,
-    Write,
+    ObserveComposite,
 )
 from lwm2m.server.answers import Answer
 from lwm2m.server.commits import Commits
 from lwm2m.server.events import Broadcast, DeregistrationReason, EventStream
-from lwm2m.server.formats import suitable_formats
 from lwm2m.server.intake import Intake
 from lwm2m.server.limits import DEFAULT_LIMITS, ServerLimits
+from lwm2m.server.observations import Wish
 from lwm2m.server.observer import Observer
 from lwm2m.server.registry import Registration, RegistrationChange, Registry
 from lwm2m.server.requests import Requests
 from lwm2m.server.store import Change, Store, StoreError
 from lwm2m.server.store.memory import MemoryStore
+from lwm2m.server.verbs import Verbs, as_path
+
+OBSERVING = Observe | ObserveComposite | CancelObservation | CancelCompositeObservation
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +54,7 @@ class NotRegistered(Exception):
         self.endpoint = endpoint
 
 
-class Server:
+class Server(Verbs):
     """Serves on all `endpoints`, and answers a client only when `store` has kept what it said.
 
     `clock` gives monotonic seconds, `wall` Unix seconds. `strict` refuses a Register with parameters that the
@@ -120,8 +116,8 @@ class Server:
         """Take in what the store kept, then serve. Raises StoreError, OSError when an address is taken."""
         kept = await self._store.load()
         self._registry.restore(kept.registrations, self._clock(), self._wall())
-        for endpoint, path, accept in kept.observations:
-            self._observer.restore(endpoint, path, accept)
+        for endpoint, observed, *wish in kept.observations:
+            self._observer.restore(endpoint, observed, Wish(*wish))
         await self._serve()
         self._expiring = asyncio.create_task(self._expire(), name="lwm2m-expiry")
         self._expiring.add_done_callback(_report)
@@ -163,10 +159,10 @@ class Server:
         return registration
 
     async def ask(self, endpoint: str, operation: DeviceOperation, timeout: float | None = None) -> Answer:
-        """Any operation but Observe and CancelObservation. A refusal is an answer. Raises NotRegistered,
+        """Any operation but those that begin or end an observation. A refusal is an answer. Raises NotRegistered,
         RequestFailed, InvalidAnswer."""
-        if isinstance(operation, Observe | CancelObservation):
-            raise TypeError("observations have methods of their own: observe() and cancel_observation()")
+        if isinstance(operation, OBSERVING):
+            raise TypeError("observations have methods of their own")
         return await self._requests.ask(self.registration(endpoint), operation, timeout)
 
     async def observe(
@@ -174,7 +170,21 @@ class Server:
     ) -> Answer:
         """The first value; `answer.observing` says that the rest comes as `Notified` events, also after the client
         registered anew. Raises NotRegistered, RequestFailed, InvalidAnswer, StoreError."""
-        operation = Observe(_path(path), accept)
+        operation = Observe(as_path(path), accept)
+        return await self._observer.observe(self.registration(endpoint), operation, timeout)
+
+    async def observe_composite(
+        self,
+        endpoint: str,
+        paths: Iterable[Path | str],
+        accept: int | None = None,
+        *,
+        list_format: int | None = None,
+        timeout: float | None = None,
+    ) -> Answer:
+        """The same of several paths at once: each event brings all of them. `list_format` is the content format of the
+        list of paths. Raises LwM2MError for a list that is none, and what `observe` raises."""
+        operation = ObserveComposite(self.path_list(endpoint, paths, list_format), accept)
         return await self._observer.observe(self.registration(endpoint), operation, timeout)
 
     async def cancel_observation(
@@ -182,64 +192,25 @@ class Server:
     ) -> Answer | None:
         """The client's answer; None when it was not asked. Raises NotObserved, NotRegistered, RequestFailed,
         InvalidAnswer, StoreError."""
-        return await self._observer.cancel(self.registration(endpoint), _path(path), active, timeout)
+        return await self._observer.cancel(self.registration(endpoint), as_path(path), active, timeout)
+
+    async def cancel_composite_observation(
+        self, endpoint: str, paths: Iterable[Path | str], active: bool = True, timeout: float | None = None
+    ) -> Answer | None:
+        """`paths` as they are observed, in their order. Returns and raises as `cancel_observation`."""
+        observed = tuple(map(as_path, paths))
+        return await self._observer.cancel(self.registration(endpoint), observed, active, timeout)
 
     def observations(self, endpoint: str) -> tuple[Path, ...]:
-        return self._observer.paths(endpoint)
+        """The paths that are observed by themselves."""
+        return tuple(found for found in self._observer.observed(endpoint) if isinstance(found, Path))
 
-    async def read(
-        self, endpoint: str, path: Path | str, accept: int | None = None, timeout: float | None = None
-    ) -> list[Record]:
-        """Raises LwM2MError when the client refuses, and what `ask` raises."""
-        return list(_accepted(await self.ask(endpoint, Read(_path(path), accept), timeout)).records)
+    def composite_observations(self, endpoint: str) -> tuple[tuple[Path, ...], ...]:
+        return tuple(found for found in self._observer.observed(endpoint) if not isinstance(found, Path))
 
-    async def write(
-        self,
-        endpoint: str,
-        path: Path | str,
-        value_or_records: Value | Sequence[Record],
-        *,
-        replace: bool = True,
-        content_format: int | None = None,
-        timeout: float | None = None,
-    ) -> None:
-        """A value for the path itself, or records beneath it. Without a content format, those that suit are tried in
-        turn. Raises LwM2MError when the client refuses or the value does not fit, and what `ask` raises."""
-        target = _path(path)
-        records = _records(target, value_or_records)
-        formats = self._formats(endpoint, target, records, content_format)
-        for candidate in formats:
-            body = self.body(endpoint, target, records, candidate)
-            answer = await self.ask(endpoint, Write(target, body, replace), timeout)
-            if answer.code is not UnsupportedContentFormat.code:
-                break
-        _accepted(answer)
-
-    async def execute(self, endpoint: str, path: Path | str, arguments: str = "", timeout: float | None = None) -> None:
-        """Raises LwM2MError when the client refuses, and what `ask` raises."""
-        _accepted(await self.ask(endpoint, Execute(_path(path), arguments), timeout))
-
-    async def discover(self, endpoint: str, path: Path | str, timeout: float | None = None) -> tuple[Link, ...]:
-        """Raises LwM2MError when the client refuses, and what `ask` raises."""
-        return _accepted(await self.ask(endpoint, Discover(_path(path)), timeout)).links
-
-    def body(
-        self, endpoint: str, path: Path | str, records: Sequence[Record], content_format: int | None = None
-    ) -> Body:
-        """The payload of a Write, in the definitions that the client registered; without a content format in the one
-        that suits it best. Raises NotRegistered, and LwM2MError when the records do not fit."""
-        target = _path(path)
-        chosen = self._formats(endpoint, target, records, content_format)[0]
-        registration = self.registration(endpoint)
-        definitions = self._requests.definitions(registration)
-        return Body(encode(records, chosen, target, definitions, root=registration.root), chosen)
-
-    def _formats(
-        self, endpoint: str, path: Path, records: Sequence[Record], content_format: int | None
-    ) -> Sequence[int]:
-        if content_format is not None:
-            return (content_format,)
-        return suitable_formats(self.registration(endpoint), path, records)
+    def definitions_of(self, endpoint: str) -> Definitions:
+        """In the versions that the client registered. Raises NotRegistered."""
+        return self._requests.definitions(self.registration(endpoint))
 
     async def _serve(self) -> None:
         serving: list[Endpoint] = []
@@ -315,19 +286,3 @@ def _report(task: asyncio.Task[None]) -> None:
 
 def _new_id() -> str:
     return secrets.token_urlsafe(12)
-
-
-def _path(path: Path | str) -> Path:
-    return path if isinstance(path, Path) else Path.parse(path)
-
-
-def _records(path: Path, value_or_records: Value | Sequence[Record]) -> Sequence[Record]:
-    if isinstance(value_or_records, str | int | float | bool | bytes | ObjectLink):
-        return (Record(path, value_or_records),)
-    return value_or_records
-
-
-def _accepted(answer: Answer) -> Answer:
-    if not answer.ok:
-        raise refusal(answer.code, answer.diagnostic)
-    return answer

@@ -135,7 +135,7 @@ async def test_an_expiry_that_the_store_does_not_take_is_tried_again(
         gone = await anext(events)
     assert isinstance(gone, Deregistered)
     assert (gone.registration.endpoint, gone.reason) == ("a", DeregistrationReason.EXPIRED)
-    assert await store.load() == ((), ())
+    assert await store.load() == Kept()
 
 
 async def test_events_tell_the_story_in_order(server: Server, endpoint: MemoryEndpoint) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
-from lwm2m.model.path import Path
-from lwm2m.server.observations import ObservationChange
+from lwm2m.server.observations import ObservationChange, Observed
+from lwm2m.server.queued import QueueChange, QueuedRequest
 from lwm2m.server.registry import Registration, RegistrationChange
 
-Change: TypeAlias = RegistrationChange | ObservationChange
-"""A registration is kept by its endpoint; when it ends (`after` is None), the endpoint's observations end with it."""
+Change: TypeAlias = RegistrationChange | ObservationChange | QueueChange
+"""A registration is kept by its endpoint; when it ends (`after` is None), the endpoint's observations and its queue end
+with it."""
 
 
 class StoreError(Exception):
@@ -24,15 +25,18 @@ class StoreError(Exception):
 
 class KeptObservation(NamedTuple):
     endpoint: str
-    path: Path
+    path: Observed
     accept: int | None
+    list_format: int | None = None
 
 
 class Kept(NamedTuple):
-    """All that a store holds. `expires_at` of the registrations means nothing in another process."""
+    """All that a store holds, observations and queued requests in the order they were made. `expires_at` of the
+    registrations means nothing in another process."""
 
-    registrations: tuple[Registration, ...]
-    observations: tuple[KeptObservation, ...]
+    registrations: tuple[Registration, ...] = ()
+    observations: tuple[KeptObservation, ...] = ()
+    queue: tuple[QueuedRequest, ...] = ()
 
 
 class Store(Protocol):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lwm2m.model.path import Path
-from lwm2m.server.observations import ObservationChange
+from lwm2m.server.observations import ObservationChange, Observed, Wish
+from lwm2m.server.queued import QueueChange, QueuedRequest
 from lwm2m.server.registry import Registration, RegistrationChange
 from lwm2m.server.store import Change, Kept, KeptObservation
 
@@ -15,28 +15,38 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._registrations: dict[str, Registration] = {}
-        self._observations: dict[str, dict[Path, int | None]] = {}
+        self._observations: dict[str, dict[Observed, Wish]] = {}
+        self._queue: dict[str, QueuedRequest] = {}
 
     async def load(self) -> Kept:
         observations = (
-            KeptObservation(endpoint, path, accept)
-            for endpoint, paths in self._observations.items()
-            for path, accept in paths.items()
+            KeptObservation(endpoint, observed, *wish)
+            for endpoint, wishes in self._observations.items()
+            for observed, wish in wishes.items()
         )
-        return Kept(tuple(self._registrations.values()), tuple(observations))
+        return Kept(tuple(self._registrations.values()), tuple(observations), tuple(self._queue.values()))
 
     async def commit(self, changes: Sequence[Change]) -> None:
         for change in changes:
             match change:
                 case RegistrationChange(endpoint=endpoint, after=None):
-                    self._registrations.pop(endpoint, None)
-                    self._observations.pop(endpoint, None)
+                    self._forget(endpoint)
                 case RegistrationChange(endpoint=endpoint, after=Registration() as registration):
                     self._registrations[endpoint] = registration
-                case ObservationChange(endpoint=endpoint, path=path, wanted=True, accept=accept):
-                    self._observations.setdefault(endpoint, {})[path] = accept
-                case ObservationChange(endpoint=endpoint, path=path):
-                    self._observations.get(endpoint, {}).pop(path, None)
+                case ObservationChange(endpoint=endpoint, path=observed, wanted=True):
+                    self._observations.setdefault(endpoint, {})[observed] = Wish(change.accept, change.list_format)
+                case ObservationChange(endpoint=endpoint, path=observed):
+                    self._observations.get(endpoint, {}).pop(observed, None)
+                case QueueChange(id=number, request=None):
+                    self._queue.pop(number, None)
+                case QueueChange(id=number, request=QueuedRequest() as request):
+                    self._queue[number] = request
+
+    def _forget(self, endpoint: str) -> None:
+        self._registrations.pop(endpoint, None)
+        self._observations.pop(endpoint, None)
+        for number in [number for number, request in self._queue.items() if request.endpoint == endpoint]:
+            del self._queue[number]
 
     async def close(self) -> None:
         """Nothing to give back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from pathlib import Path as FilePath
 from types import MappingProxyType
 
 import pytest
@@ -11,22 +12,36 @@ import pytest
 from lwm2m.coap.message import Peer
 from lwm2m.link_format import Link
 from lwm2m.model.path import Path
+from lwm2m.operations import (
+    Body,
+    Create,
+    Delete,
+    DeviceOperation,
+    Execute,
+    ObserveComposite,
+    Read,
+    Write,
+    WriteAttributes,
+    path_list,
+)
 from lwm2m.server import Registration, Store
 from lwm2m.server.object_list import ObjectList
 from lwm2m.server.observations import ObservationChange
+from lwm2m.server.queued import QueueChange, QueuedRequest
 from lwm2m.server.registry import RegistrationChange
-from lwm2m.server.store import KeptObservation
+from lwm2m.server.store import Kept, KeptObservation
 from lwm2m.server.store.memory import MemoryStore
+from lwm2m.server.store.sqlite import SqliteStore
 
-STORES: dict[str, Callable[[], Store]] = {"memory": MemoryStore}
+STORES: dict[str, Callable[[FilePath], Store]] = {"memory": lambda _folder: MemoryStore(), "sqlite": SqliteStore}
 
 LINKS = (Link("/lwm2m", MappingProxyType({"rt": '"oma.lwm2m"', "ct": "110"})), Link("/lwm2m/3/0"))
 TEMPERATURE = Path(3303, 0, 5700)
 
 
 @pytest.fixture(params=STORES)
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
-    opened = STORES[request.param]()
+async def store(request: pytest.FixtureRequest, tmp_path: FilePath) -> AsyncIterator[Store]:
+    opened = STORES[request.param](tmp_path / "state")
     yield opened
     await opened.close()
 
@@ -54,7 +69,7 @@ def added(registration: Registration) -> RegistrationChange:
 
 
 async def test_a_new_store_is_empty(store: Store) -> None:
-    assert await store.load() == ((), ())
+    assert await store.load() == Kept()
 
 
 async def test_a_registration_is_kept_as_it_was(store: Store) -> None:
@@ -86,7 +101,7 @@ async def test_wishes_outlive_a_new_registration_and_end_with_the_last(store: St
     await store.commit([RegistrationChange("a", first, second)])
     assert (await store.load()).observations == (KeptObservation("a", TEMPERATURE, None),)
     await store.commit([RegistrationChange("a", second, None)])
-    assert await store.load() == ((), ())
+    assert await store.load() == Kept()
 
 
 async def test_the_same_change_twice_does_no_harm(store: Store) -> None:
@@ -96,9 +111,54 @@ async def test_the_same_change_twice_does_no_harm(store: Store) -> None:
     once = await store.load()
     assert (len(once.registrations), len(once.observations)) == (1, 1)
     await store.commit([gone, gone, ObservationChange("a", TEMPERATURE, False)])
-    assert await store.load() == ((), ())
+    assert await store.load() == Kept()
 
 
 async def test_nothing_to_keep_is_no_error(store: Store) -> None:
     await store.commit([])
-    assert await store.load() == ((), ())
+    assert await store.load() == Kept()
+
+
+async def test_a_composite_wish_is_kept_with_its_paths_in_order(store: Store) -> None:
+    paths = (TEMPERATURE, Path(3, 0), Path())
+    await store.commit([added(registration("a")), ObservationChange("a", paths, True, 110, 112)])
+    await store.commit([ObservationChange("a", Path(3, 0), True)])
+    expected = (KeptObservation("a", paths, 110, 112), KeptObservation("a", Path(3, 0), None))
+    assert (await store.load()).observations == expected
+    await store.commit([ObservationChange("a", paths, False)])
+    assert (await store.load()).observations == expected[1:]
+
+
+def queued(number: str, operation: DeviceOperation, endpoint: str = "a") -> QueueChange:
+    return QueueChange(
+        endpoint, number, QueuedRequest(number, endpoint, operation, 5.0, 1_700_000_000.5, 1_700_086_400)
+    )
+
+
+OPERATIONS = [
+    Read(TEMPERATURE, 110),
+    Write(Path(3, 0, 14), Body(b"+01:00", 0), replace=False),
+    Write(Path(3, 0), Body(b"\xff\x00", 11542)),
+    WriteAttributes(TEMPERATURE, {"pmin": "1", "st": None}),
+    Execute(Path(3, 0, 4), "0='a\"b'"),
+    Create(Path(3303), Body(b"", None)),
+    Delete(Path(3303, 1)),
+    ObserveComposite(path_list([TEMPERATURE], 112), 112),
+]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: type(operation).__name__)
+async def test_a_queued_request_is_kept_as_it_was(store: Store, operation: DeviceOperation) -> None:
+    change = queued("id", operation)
+    await store.commit([added(registration("a")), change, change])
+    assert (await store.load()).queue == (change.request,)
+
+
+async def test_the_queue_keeps_its_order_and_ends_with_the_registration(store: Store) -> None:
+    names = ["z", "b", "a", "c"]
+    await store.commit([added(registration("a")), added(registration("b", "id2"))])
+    await store.commit([queued(name, Read(TEMPERATURE)) for name in names])
+    await store.commit([queued("other", Read(TEMPERATURE), "b"), QueueChange("a", "b", None)])
+    assert [request.id for request in (await store.load()).queue] == ["z", "a", "c", "other"]
+    await store.commit([RegistrationChange("a", registration("a"), None)])
+    assert [request.id for request in (await store.load()).queue] == ["other"]
