@@ -59,6 +59,7 @@ PURE_MODULES = [
     "lwm2m.client.data_model",
     "lwm2m.client.observation",
     "lwm2m.client.standard_objects.firmware_machine",
+    "lwm2m.client.standard_objects.software_machine",
     "lwm2m.server.registry",
     "lwm2m.server.observations",
     "lwm2m.server.bootstrap_accounts",
