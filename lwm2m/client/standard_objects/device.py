@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from lwm2m.client.data_model import DataModel
+from lwm2m.client.standard_objects.standard_object import Host
+from lwm2m.client.standard_objects.stored import Stored
+from lwm2m.errors import BadRequest
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
 
-REBOOT, RESET_ERROR_CODE = Path(3, 0, 4), Path(3, 0, 12)
-ERROR_CODE, CURRENT_TIME = Path(3, 0, 11), Path(3, 0, 13)
-NO_ERROR = 0
+REBOOT, FACTORY_RESET, RESET_ERROR_CODE = Path(3, 0, 4), Path(3, 0, 5), Path(3, 0, 12)
+ERROR_CODE, CURRENT_TIME, UTC_OFFSET, TIMEZONE = Path(3, 0, 11), Path(3, 0, 13), Path(3, 0, 14), Path(3, 0, 15)
+NO_ERROR, LOW_BATTERY = 0, 1
+STATUS_LOW = 4
+"""The Battery Status of a low battery."""
+
+_OFFSET = re.compile(r"Z|(UTC)?[+-][0-9]{1,2}(:?[0-9]{2})?")
+_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*")
 
 _TEXTS = {0: "lwm2m-toolkit", 1: "lwm2m client", 2: "0", 3: "0.1.0"}
 
@@ -37,3 +48,138 @@ class Clock:
 
     def set(self, time: int) -> None:
         self._correction = time - int(self._wall_clock())
+
+
+class ErrorCodes:
+    """Resource 11. The first error takes the place of "no error", later ones get instances of their own.
+
+    A condition holds until it is cleared and so comes back after a reset; an error that was only reported does not."""
+
+    def __init__(self) -> None:
+        self._shown: dict[int, int] = {0: NO_ERROR}
+        self._conditions: list[int] = []
+
+    @property
+    def shown(self) -> dict[int, int]:
+        """Resource instance to error code."""
+        return dict(self._shown)
+
+    def report(self, code: int) -> None:
+        if code == NO_ERROR:
+            raise ValueError("0 is no error")
+        if code in self._shown.values():
+            return
+        if self._shown == {0: NO_ERROR}:
+            self._shown = {}
+        free = next(number for number in range(len(self._shown) + 1) if number not in self._shown)
+        self._shown[free] = code
+
+    def set_condition(self, code: int, holds: bool) -> None:
+        if holds:
+            self.report(code)
+            if code not in self._conditions:
+                self._conditions.append(code)
+            return
+        self._conditions = [other for other in self._conditions if other != code]
+        self._shown = {number: shown for number, shown in self._shown.items() if shown != code} or {0: NO_ERROR}
+
+    def reset(self) -> None:
+        self._shown = {0: NO_ERROR}
+        for code in self._conditions:
+            self.report(code)
+
+
+class Device(Stored):
+    """Object 3 that works. `values` are its resources by number, a mapping for a multiple one.
+
+    `reboot` is what Reboot does once it is answered, by default a new registration; `factory_reset` what Factory Reset
+    does: without it the device has none."""
+
+    def __init__(
+        self,
+        values: Mapping[int, Value | Mapping[int, Value]] = MappingProxyType({}),
+        *,
+        reboot: Callable[[], None] | None = None,
+        factory_reset: Callable[[], None] | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        executables: dict[Path, Value | None] = {REBOOT: None, RESET_ERROR_CODE: None}
+        if factory_reset is not None:
+            executables[FACTORY_RESET] = None
+        super().__init__(3, [Record(path, value) for path, value in (executables | _flat(values)).items()])
+        self.errors = ErrorCodes()
+        self._reboot = reboot
+        self._factory_reset = factory_reset
+        self._clock = Clock(wall_clock)
+
+    def records(self) -> list[Record]:
+        return [*super().records(), *self._error_records(), Record(CURRENT_TIME, self._clock.now())]
+
+    def start(self, host: Host) -> None:
+        super().start(host)
+        host.data_model.live(CURRENT_TIME, self._clock.now)
+        self._show_errors()
+
+    # The device
+
+    def report_error(self, code: int) -> None:
+        """Something went wrong once: shown until the server resets it. Raises ValueError."""
+        self.errors.report(code)
+        self._show_errors()
+
+    def set_error(self, code: int, holds: bool) -> None:
+        """Something is wrong, or no longer is. Raises ValueError."""
+        self.errors.set_condition(code, holds)
+        self._show_errors()
+
+    def battery(self, level: int, status: int = 0) -> None:
+        """Percent, and Battery Status 0 to 6; a low battery (4) is an error as long as it lasts."""
+        self.show([Record(Path(3, 0, 9), level), Record(Path(3, 0, 20), status)])
+        self.set_error(LOW_BATTERY, status == STATUS_LOW)
+
+    # The server
+
+    async def write(self, records: Sequence[Record]) -> None:
+        for path, value, _time in records:
+            if path == UTC_OFFSET and not _OFFSET.fullmatch(str(value)):
+                raise BadRequest("a UTC offset looks like +02:00")
+            if path == TIMEZONE and not _ZONE.fullmatch(str(value)):
+                raise BadRequest("a time zone looks like Europe/Paris")
+        for path, value, _time in records:
+            if path == CURRENT_TIME and isinstance(value, int):
+                self._clock.set(value)
+        await super().write(records)
+
+    async def execute(self, path: Path, arguments: str) -> None:
+        if arguments:
+            raise BadRequest("this takes no arguments")
+        if path == REBOOT:
+            (self._reboot or self.host.restart)()
+        elif path == RESET_ERROR_CODE:
+            self.errors.reset()
+            self._show_errors()
+        elif path == FACTORY_RESET and self._factory_reset is not None:
+            self._factory_reset()
+        else:
+            await super().execute(path, arguments)
+
+    def _error_records(self) -> list[Record]:
+        return [Record(ERROR_CODE.child(number), code) for number, code in sorted(self.errors.shown.items())]
+
+    def _show_errors(self) -> None:
+        if self._host is None:
+            return
+        before = self._host.data_model.resource_instances(ERROR_CODE) or ()
+        self._host.update(self._error_records())
+        self._host.remove([ERROR_CODE.child(number) for number in before if number not in self.errors.shown])
+
+
+def _flat(values: Mapping[int, Value | Mapping[int, Value]]) -> dict[Path, Value | None]:
+    flat: dict[Path, Value | None] = {}
+    for number, value in values.items():
+        resource = Path(3, 0, number)
+        if isinstance(value, Mapping):
+            flat |= {resource.child(instance): item for instance, item in value.items()}
+        else:
+            flat[resource] = value
+    return flat
