@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from lwm2m.cli.bootstrap_server import bootstrap_server
 from lwm2m.cli.client import client
 from lwm2m.cli.decode import decode
 from lwm2m.cli.devices import devices, show
@@ -33,6 +34,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.command(epilog="lwm2m server --coap [::1]:5683 --trace")(server)
+app.command(epilog="lwm2m bootstrap-server --config examples/bootstrap-server.toml")(bootstrap_server)
 app.command(epilog="lwm2m client --server coap://127.0.0.1:5683 --endpoint lamp")(client)
 app.command()(devices)
 app.command(epilog="lwm2m show urn:dev:lamp")(show)

@@ -19,7 +19,9 @@ from lwm2m.model.record import Record
 
 REMEMBERED = 1024
 SHOWN_BYTES = 64
-SECRET_OBJECTS = (0, 21)
+OSCORE = 21
+"""Its keys are text in object versions 1.0 and 1.1."""
+SECRET_OBJECTS = (0, OSCORE)
 
 
 class Trace:
@@ -71,6 +73,8 @@ class Trace:
         name, value, unit = described(record, self._definitions)
         if record.path.object_id in SECRET_OBJECTS and isinstance(record.value, bytes):
             value = f"({len(record.value)} bytes, not shown)"
+        elif record.path.object_id == OSCORE and isinstance(record.value, str):
+            value = f"({len(record.value)} characters, not shown)"
         return f"{record.path}  {name} = {value} {unit}".rstrip()
 
 

@@ -12,7 +12,7 @@ from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
 from lwm2m.operations.bootstrap import BootstrapDelete
-from lwm2m.server.bootstrap_config import BootstrapConfig, StepOperation, WriteRecords, in_order
+from lwm2m.server.bootstrap_config import BootstrapConfig, BootstrapStep, StepOperation, WriteRecords, in_order
 
 NOBODY = 65535
 """As the owner of an access control entry: only a bootstrap server changes it."""
@@ -133,7 +133,7 @@ class AccessControl:
 def account_config(
     accounts: Sequence[ServerAccount],
     access: Sequence[AccessControl] = (),
-    more: Sequence[StepOperation] = (),
+    more: Sequence[StepOperation | BootstrapStep] = (),
     *,
     first_security_instance: int = 1,
     content_format: ContentFormat | None = None,
@@ -146,7 +146,7 @@ def account_config(
     if len(set(ssids)) < len(ssids):
         raise ValueError("two accounts have the same short server id")
     operations = (*_account_operations(accounts, access, first_security_instance), *more)
-    return BootstrapConfig(in_order(operations), content_format, auto_id and bool(accounts))
+    return BootstrapConfig(in_order(operations), content_format, auto_id)
 
 
 def _account_operations(

@@ -85,9 +85,10 @@ class BootstrapConfig:
         return tuple(step.operation for step in self.steps if isinstance(step.operation, WriteRecords))
 
 
-def in_order(operations: Iterable[StepOperation]) -> tuple[BootstrapStep, ...]:
-    """Steps that stop at the first refusal, with a finish after them."""
-    return (*map(BootstrapStep, operations), BootstrapStep(BootstrapFinish()))
+def in_order(operations: Iterable[StepOperation | BootstrapStep]) -> tuple[BootstrapStep, ...]:
+    """With a finish after them; what is not a step yet stops at a refusal."""
+    steps = (given if isinstance(given, BootstrapStep) else BootstrapStep(given) for given in operations)
+    return (*steps, BootstrapStep(BootstrapFinish()))
 
 
 @dataclass(frozen=True)

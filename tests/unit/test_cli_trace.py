@@ -83,6 +83,7 @@ def test_what_does_not_decode_is_shown_as_bytes(paper: Paper) -> None:
         (("0", "1", "5"), b"c2VjcmV0ISE=", ContentFormat.TEXT),
         (("0", "1"), b"secret!!", ContentFormat.TLV),
         (("21", "0", "0"), b"secret!!", ContentFormat.OPAQUE),
+        (("21", "0"), b"\xc8\x00\x08secret!!", ContentFormat.TLV),
     ],
 )
 def test_keys_are_not_shown(paper: Paper, path: tuple[str, ...], payload: bytes, content_format: int) -> None:

@@ -1,0 +1,51 @@
+"""`lwm2m bootstrap-server`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path as FilePath
+from typing import Annotated
+
+import typer
+
+from lwm2m.cli.failure import Failed, WrongUsage
+from lwm2m.cli.settings import OptionError, SettingsError
+
+
+def bootstrap_server(
+    coap: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where to listen for CoAP over UDP. [default: 127.0.0.1:5783]"),
+    ] = None,
+    http: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where to listen for HTTP. [default: 127.0.0.1:8081]")
+    ] = None,
+    config: Annotated[
+        FilePath | None,
+        typer.Option(
+            metavar="FILE",
+            help="TOML: these options in [server], and what clients get; see examples/bootstrap-server.toml. "
+            "Options go before it.",
+        ),
+    ] = None,
+    objects: Annotated[
+        FilePath | None, typer.Option(metavar="DIR", help="Folder of object definitions (DDF XML) of your own.")
+    ] = None,
+    trace: Annotated[bool | None, typer.Option("--trace", help="Print every message; keys are left out.")] = None,
+    insecure: Annotated[
+        bool | None, typer.Option("--insecure", help="Allow addresses that other machines can reach.")
+    ] = None,
+) -> None:
+    """Run an LwM2M bootstrap server with its HTTP interface until Ctrl-C.
+
+    Clients ask it for their server accounts. Port 0 takes a free one; the addresses in use are printed.
+    """
+    from lwm2m.cli.bootstrap_serving import run  # the verbs need neither CoAP nor a web framework
+
+    options = {"coap": coap, "http": http, "objects": objects, "trace": trace, "insecure": insecure}
+    try:
+        asyncio.run(run(config, options))
+    except OptionError as error:
+        raise WrongUsage(str(error)) from None
+    except SettingsError as error:
+        raise Failed(str(error)) from None

@@ -1,0 +1,93 @@
+"""A bootstrap server put together: CoAP, HTTP, and a line for every session."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path as FilePath
+from typing import Any
+
+import typer
+
+from lwm2m.cli.bootstrap_file import bootstrap_configs, bootstrap_settings
+from lwm2m.cli.settings import Address
+from lwm2m.cli.starting import definitions_in, listening
+from lwm2m.cli.stopping import stopped
+from lwm2m.cli.toml_lines import TomlFile
+from lwm2m.cli.trace import Trace
+from lwm2m.cli.values import printable
+from lwm2m.coap.stacks import open_endpoint
+from lwm2m.server import (
+    BootstrapConfigs,
+    BootstrapEvent,
+    BootstrapEventStream,
+    BootstrapServer,
+    Overflow,
+    SessionEvent,
+)
+from lwm2m.web import bootstrap_app
+from lwm2m.web.serving import serving
+
+_TOLD = {
+    SessionEvent.NEW_SESSION: "+",
+    SessionEvent.FINISHED: "=",
+    SessionEvent.FAILED: "!",
+    SessionEvent.NO_CONFIG: "!",
+    SessionEvent.UNAUTHORIZED: "!",
+}
+"""Who gets a line, and its mark."""
+
+
+async def run(config: FilePath | None, options: Mapping[str, Any]) -> None:
+    """Serve until SIGINT or SIGTERM. Raises SettingsError, Failed."""
+    file = None if config is None else TomlFile(config)
+    settings = bootstrap_settings(file, options)
+    definitions = definitions_in(settings.objects)
+    configs = BootstrapConfigs() if file is None else bootstrap_configs(file, definitions)
+    endpoint = open_endpoint(*settings.coap, tracer=Trace(definitions, typer.echo) if settings.trace else None)
+    server = BootstrapServer([endpoint], configs, definitions)
+    async with AsyncExitStack() as stack:
+        with listening("HTTP", settings.http):
+            http = await stack.enter_async_context(serving(bootstrap_app(server), *settings.http))
+        with listening("CoAP", settings.coap):
+            await server.start()
+        stack.push_async_callback(server.stop)
+        await stack.enter_async_context(_telling(server))
+        stop = asyncio.create_task(stopped(), name="stop")
+        await asyncio.sleep(0)  # who reads the addresses may send a signal at once
+        typer.echo(f"CoAP  {endpoint.uri}")
+        typer.echo(f"HTTP  http://{Address(*http)}")
+        await stop
+
+
+@asynccontextmanager
+async def _telling(server: BootstrapServer) -> AsyncIterator[None]:
+    """Print who begins and how it ends while inside."""
+    telling = asyncio.create_task(_tell(server, server.events()), name="telling")
+    try:
+        yield
+    finally:
+        telling.cancel()
+        with suppress(asyncio.CancelledError):
+            await telling
+
+
+async def _tell(server: BootstrapServer, events: BootstrapEventStream) -> None:
+    while await _told(events):
+        typer.echo("more happened than could be printed")
+        events = server.events()
+
+
+async def _told(events: BootstrapEventStream) -> bool:
+    """Whether the stream overflowed."""
+    async for event in events:
+        if isinstance(event, Overflow):
+            return True
+        if event.entry.event in _TOLD:
+            typer.echo(_line(event))
+    return False
+
+
+def _line(event: BootstrapEvent) -> str:
+    return f"{_TOLD[event.entry.event]} {printable(event.endpoint)} {printable(event.entry.message)}"
