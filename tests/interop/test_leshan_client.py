@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
 
@@ -26,6 +27,7 @@ from tests.interop.leshan_peer import DEFINITIONS, LeshanPeer, lines, running
 pytestmark = [pytest.mark.interop, pytest.mark.leshan]
 
 DEVICE = [Record(Path(3, 0, 0), "somebody else"), Record(Path(3, 0, 16), "U")]
+PATIENCE = 5.0
 NAMES = (f"leshan-{number}" for number in itertools.count(1))
 
 
@@ -63,9 +65,10 @@ async def start(leshan: LeshanPeer, server: Server, name: str, **settings: objec
 
 
 async def seen(events: EventStream, kind: type) -> object:
-    async for event in events:
-        if isinstance(event, kind):
-            return event
+    async with asyncio.timeout(PATIENCE):
+        async for event in events:
+            if isinstance(event, kind):
+                return event
     raise AssertionError("the server stopped")
 
 
