@@ -4,7 +4,6 @@ usage."""
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -132,7 +131,10 @@ def run(
 
 @app.command(epilog="osap-bridge devices --json")
 def devices(config: ConfigOption = None, state: StateOption = None, as_json: AsJson = False) -> None:
-    """List the devices that may connect: state, last seen, last error."""
+    """List the devices that may connect: state, last seen, last error.
+
+    "left out" counts the values and events that the device sent and its product's table does not map.
+    """
     from osap_bridge.listing import show_devices
 
     show_devices(_config(config, state=state).folder, as_json)
@@ -211,7 +213,7 @@ def demo(
     topology: TopologyOption = None,
     http: Annotated[
         Address | None,
-        typer.Option(parser=_address, metavar="HOST:PORT", help="The web interface. Default: a free port."),
+        typer.Option(parser=_address, metavar="HOST:PORT", help="The HTTP interface. Default: a free port."),
     ] = None,
 ) -> None:
     """See the whole chain on this machine: an LwM2M server, the gateway, and three simulated OSAP devices."""
@@ -240,8 +242,12 @@ def _sentences() -> Iterator[None]:
     except (StateInUse, ValueError) as error:
         raise Failed(str(error)) from error
     except OSError as error:
-        taken = error.errno == errno.EADDRINUSE
-        raise Failed(f"an address is taken: {error.strerror}" if taken else str(error)) from error
+        raise Failed(_sentence(error)) from error
+
+
+def _sentence(error: OSError) -> str:
+    what = error.strerror or str(error)
+    return f"{error.filename}: {what}" if error.filename else what
 
 
 def main() -> None:

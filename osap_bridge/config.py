@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
@@ -34,6 +35,13 @@ class Address(NamedTuple):
         if found is None or int(found[3]) > 65535:
             raise ValueError(f"{text!r} is no address such as 127.0.0.1:8666 or [::1]:8666")
         return cls(found[1] or found[2], int(found[3]))
+
+    @property
+    def is_loopback(self) -> bool:
+        try:
+            return ip_address(self.host.partition("%")[0]).is_loopback
+        except ValueError:
+            return self.host == "localhost"
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -221,18 +229,22 @@ class _Reader:
             for key in table:
                 if key not in _DEVICE_KEYS:
                     raise self._unknown(where, key)
-            device = self.attempt(where, "serial", partial(self._device, table))
+            code = self.attempt(where, "code_file", partial(self._code, table))
+            device = self.attempt(where, "serial", partial(self._device, table, code))
             if device.serial in known:
                 raise self._refusal(where, "serial", f"the device {device.serial} is there already")
             known.add(device.serial)
             yield device
 
-    def _device(self, table: Mapping[str, Any]) -> Device:
+    def _code(self, table: Mapping[str, Any]) -> str | None:
+        if "code_file" not in table or "code" in table:
+            return None
+        return read_code(self._file.parent / _text(table["code_file"]))
+
+    def _device(self, table: Mapping[str, Any], code: str | None) -> Device:
         if "serial" not in table or ("code" in table) is ("code_file" in table):
             raise ValueError("a device has a serial and either a code or a code_file")
-        if "code" in table:
-            return Device(_text(table["serial"]), _text(table["code"]))
-        return Device(_text(table["serial"]), read_code(self._file.parent / _text(table["code_file"])))
+        return Device(_text(table["serial"]), _text(table["code"]) if code is None else code)
 
     def attempt(self, table: str, key: str, read: Callable[[], Any]) -> Any:
         try:

@@ -22,6 +22,7 @@ from osap_bridge.entity_model import DoesNotFit, record_of
 from osap_bridge.installed import Product
 from osap_bridge.placement import Slot
 from osap_bridge.presence import Part, Presence
+from osap_bridge.printable import printable
 from osap_bridge.protocol import (
     Appeared,
     DeviceFacts,
@@ -159,7 +160,7 @@ class Gateway:
         self._show(presence.endpoint, records)
         self._status.appeared(serial, happening.facts.product, presence.endpoint, self._wall())
         self._ask_later(presence)
-        log.info("%s (%r) is online as %s", serial, happening.facts.product, presence.endpoint)
+        log.info("%s (%s) is online as %s", serial, printable(happening.facts.product), presence.endpoint)
 
     def on_disappeared(self, happening: Disappeared) -> None:
         presence = self._present.get(happening.serial)
@@ -207,7 +208,7 @@ class Gateway:
         presence = self._present.get(entity.serial)
         part = presence.parts.get(entity) if presence else None
         if presence is None or part is None:
-            self._leave_out(entity.serial, happening.point, "belongs to nothing known")
+            self._leave_out(entity.serial, happening.point, "it belongs to nothing known")
             return
         try:
             record = part.model.of_report(happening.point, happening.value)
@@ -215,7 +216,7 @@ class Gateway:
             self._leave_out(entity.serial, happening.point, str(error))
             return
         if record is None:
-            self._leave_out(entity.serial, happening.point, "is mapped to nothing")
+            self._leave_out(entity.serial, happening.point, "the table maps it to nothing")
             return
         now = self._wall()
         for seen in part.outward([record]):
@@ -228,11 +229,11 @@ class Gateway:
         entity, point = happening.entity, happening.point
         presence = self._present.get(entity.serial)
         if presence is None:
-            self._leave_out(entity.serial, point, "belongs to nothing known")
+            self._leave_out(entity.serial, point, "it belongs to nothing known")
             return
         part = presence.parts.get(entity)
         if part is None or not part.model.has_event(point):
-            self._leave_out(entity.serial, point, "is mapped to nothing")
+            self._leave_out(entity.serial, point, "the table maps it to nothing")
         else:
             occurrences = self._store.count(entity, point, happening.key, record_of(happening))
             self._show(presence.endpoint, part.outward(part.model.of_event(point, occurrences, happening.time)))
@@ -243,7 +244,7 @@ class Gateway:
         self._status.left_out(serial)
         if (serial, point) not in self._warned and len(self._warned) < _MAX_WARNINGS:
             self._warned.add((serial, point))
-            log.warning("%s: %r is left out: %s", serial, str(point), reason)
+            log.warning("%s: %s is left out: %s", serial, point, reason)
 
     def _ask_later(self, presence: Presence) -> None:
         self._end_asking(presence.serial)

@@ -19,15 +19,11 @@ from osap_bridge.config import Device
 from osap_bridge.failure import Failed
 from osap_bridge.installed import Installed, Product, find
 from osap_bridge.laws import remarks, violations
+from osap_bridge.printable import printable
 from osap_bridge.status import HEARTBEAT
 from osap_bridge.store import FILE_NAME, DeviceStatus, Store
 
 _PIPE_WIDTH = 200
-
-
-def printable(text: str) -> str:
-    """Names come from devices: control characters do not reach the terminal."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -35,7 +31,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        table.add_row(*(Text("\n".join(map(printable, cell.split("\n")))) for cell in row))
     (Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)).print(table)
 
 
@@ -85,10 +81,11 @@ def add_device(folder: FilePath, device: Device) -> None:
     store = Store(folder)
     try:
         _refuse_configured(store, device.serial)
+        known = store.source_of(device.serial) is not None
         store.add_device(device.serial, device.code)
     finally:
         store.close()
-    typer.echo(f"{device.serial} may connect now.")
+    typer.echo(f"{device.serial} has a new code." if known else f"{device.serial} may connect now.")
 
 
 def remove_device(folder: FilePath, serial: str) -> None:

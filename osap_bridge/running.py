@@ -12,11 +12,12 @@ from pathlib import Path as FilePath
 
 import typer
 
+from lwm2m import shipped
 from osap_bridge.bridge import Bridge
 from osap_bridge.config import Address, Config, Device
 from osap_bridge.failure import Failed
 from osap_bridge.installed import Installed, find
-from osap_bridge.listing import printable
+from osap_bridge.laws import violations
 from osap_bridge.osap.device_events import (
     Authenticated,
     AuthenticationFailed,
@@ -31,6 +32,7 @@ from osap_bridge.osap.device_events import (
     Switchover,
     ValueSet,
 )
+from osap_bridge.printable import printable
 from osap_bridge.simulation import SimulatedDevice
 
 log = logging.getLogger(__name__)
@@ -44,6 +46,8 @@ async def serve(config: Config, verbose: bool) -> None:
     allow_many_sockets()
     installed = find()
     _name_unusable(installed)
+    _name_lawless(installed)
+    _warn_of_exposure(config)
     config.topology_value()
     async with stop_signal() as stopping, Bridge(config, installed) as bridge:
         typer.echo(f"LBS    {Address(*bridge.protocol.lbs_address)}")
@@ -81,6 +85,21 @@ def _log_to_terminal(verbose: bool) -> None:
 def _name_unusable(installed: Installed) -> None:
     for each in installed.unusable:
         typer.echo(f"The translator {each.origin} is left out: {each.reason}", err=True)
+
+
+def _name_lawless(installed: Installed) -> None:
+    for product in installed.products.values():
+        for broken in violations(product, shipped()):
+            typer.echo(f"The translator {product.origin} breaks a law: {broken}. See osap-bridge check.", err=True)
+
+
+def _warn_of_exposure(config: Config) -> None:
+    for name, address in (("LBS", config.lbs), ("DAS", config.das)):
+        if not address.is_loopback:
+            typer.echo(
+                f"The {name} listens on {address}: OSAP's own protection is weak, so that has to be a private network.",
+                err=True,
+            )
 
 
 @asynccontextmanager
@@ -127,10 +146,12 @@ def _device_file(state: FilePath, serial: str) -> FilePath:
 
 
 async def _tell(simulated: SimulatedDevice) -> str:
-    """Print what happens until the device ends; the reason when that was its own decision."""
-    reason = ""
+    """Print what happens until the device ends, the same again and again once; the reason when it ended by itself."""
+    reason, told = "", ""
     async for event in simulated.events():
-        typer.echo(f"{simulated.serial} {describe(event)}")
+        if describe(event) != told:
+            told = describe(event)
+            typer.echo(f"{simulated.serial} {told}")
         if isinstance(event, Online):
             simulated.live()
         if isinstance(event, Offline) and event.final:

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lwm2m import Definitions, Record
-from lwm2m.server import Deregistered, Notified, Registered
+from lwm2m import Definitions, LwM2MError, NotRegistered, Path, Record, RequestFailed
+from lwm2m.server import Deregistered, EndReason, Notified, ObservationEnded, Registered
 from osap_bridge.config import Address
 from osap_bridge.demo import LAMP, SENSOR, Demo, Refused
 from osap_bridge.protocol import Entity
@@ -85,7 +85,7 @@ async def show_demo(topology: str, http: Address) -> bool:
 def _introduce(console: Console, demo: Demo) -> None:
     lbs, das = (Address(*each) for each in (demo.bridge.protocol.lbs_address, demo.bridge.protocol.das_address))
     console.print(Text("An LwM2M server, an OSAP gateway and three simulated OSAP devices on this machine.", "bold"))
-    console.print(f"  LwM2M server  {demo.coap}   web {demo.url}", highlight=False)
+    console.print(f"  LwM2M server  {demo.coap}   HTTP {demo.url}", highlight=False)
     console.print(f"  gateway       LBS {lbs}   DAS {das}   topology {demo.topology}\n", highlight=False)
 
 
@@ -124,7 +124,8 @@ def _program(name: str) -> str:
     found = shutil.which(name)
     if found is not None and FilePath(found).resolve() == installed.resolve():
         return name
-    return os.path.relpath(installed) if installed.is_relative_to(FilePath.cwd()) else str(installed)
+    beside = os.path.relpath(installed)
+    return beside if beside.startswith(".venv/") else str(installed)
 
 
 async def _watch(console: Console, demo: Demo, stopped: asyncio.Task[bool]) -> None:
@@ -162,9 +163,19 @@ async def _watch_server(console: Console, demo: Demo) -> None:
                 _say(console, "server", f"{registration.endpoint} registered")
             case Deregistered(registration=registration, reason=reason):
                 _say(console, "server", f"{registration.endpoint} {reason}")
-            case Notified(endpoint=endpoint, records=records):
+            case Notified(endpoint=endpoint, records=records) if records:
                 values = ", ".join(_named(demo.server.definitions, record) for record in records)
                 _say(console, "server", f"{endpoint} {values}")
+            case ObservationEnded(endpoint=endpoint, path=path, reason=EndReason.CANCELLED):
+                await _observe_again(console, demo, endpoint, path)
+
+
+async def _observe_again(console: Console, demo: Demo, endpoint: str, path: Path) -> None:
+    """Somebody who tried the printed command ended the observation for all; the story goes on."""
+    try:
+        await demo.server.observe(endpoint, path)
+    except (LwM2MError, RequestFailed, NotRegistered) as error:
+        _say(console, "server", f"{endpoint} {path} is observed no more: {error}")
 
 
 def _named(definitions: Definitions, record: Record) -> str:

@@ -27,6 +27,7 @@ from osap_bridge.osap.actions import (
     Reported,
     Send,
 )
+from osap_bridge.osap.address import listen, of_peer
 from osap_bridge.osap.admission import Admission, Admitted, Refused
 from osap_bridge.osap.bodies import data_body, value_body, value_of
 from osap_bridge.osap.das_happenings import DasHappening, DeviceState, Offline, Online
@@ -66,7 +67,7 @@ class _Link:
     def __init__(self, writer: asyncio.StreamWriter, unsent: int) -> None:
         self._writer = writer
         self._unsent = unsent
-        self.peer = str(writer.get_extra_info("peername"))
+        self.peer = of_peer(writer)
         self.met_at: str = (writer.get_extra_info("sockname") or ("",))[0]
         self.serial = ""
         self.end: Close | None = None
@@ -131,7 +132,7 @@ class Das:
         """Raises OSError: an address is taken or not ours."""
         await self._storage.start()
         try:
-            self._server = await asyncio.start_server(self._on_connection, self._host, self._port)
+            self._server = await listen("DAS", self._on_connection, self._host, self._port)
         except OSError:
             await self._storage.stop()
             raise

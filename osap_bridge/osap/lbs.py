@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from osap_bridge.osap.address import reachable
+from osap_bridge.osap.address import listen, of_peer, reachable
 from osap_bridge.osap.directory import Directory, SessionGrant
 from osap_bridge.osap.handshake import LbsHandshake, LbsStep
 from osap_bridge.osap.lbs_messages import DasAddress as DasAddress
@@ -56,7 +56,7 @@ class Lbs:
 
     async def start(self) -> None:
         """Raises OSError: the address is taken or not ours."""
-        self._server = await asyncio.start_server(self._on_connection, self._host, self._port)
+        self._server = await listen("LBS", self._on_connection, self._host, self._port)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -92,7 +92,7 @@ class Lbs:
         task.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = str(writer.get_extra_info("peername"))
+        peer = of_peer(writer)
         met_at = (writer.get_extra_info("sockname") or ("",))[0]
         handshake = LbsHandshake(self._directory, partial(self._das_for, met_at), accept_v2=self._accept_v2_auth)
         try:

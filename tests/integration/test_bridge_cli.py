@@ -155,7 +155,7 @@ async def test_a_taken_address_is_a_sentence(state, tmp_path):
     async with running("run", "--state", state, "--lbs", "127.0.0.1:0", "--das", "127.0.0.1:0") as gateway:
         lbs = (await gateway.until(r"LBS +(\S+:\d+)"))[1]
         second = await asyncio.to_thread(bridge, "run", "--state", tmp_path / "b", "--lbs", lbs, "--das", "127.0.0.1:0")
-    assert_failed(second, "in use")
+    assert_failed(second, "is taken")
 
 
 async def test_a_server_that_comes_later_is_found_and_the_wait_is_told(state):

@@ -226,5 +226,5 @@ async def test_stopping_ends_open_connections() -> None:
 
 async def test_a_taken_port_is_an_error(platform: Platform) -> None:
     second = Lbs(platform.directory, platform.grants.append, lambda: DAS, port=platform.lbs.address[1])
-    with pytest.raises(OSError, match="in use"):
+    with pytest.raises(OSError, match="is taken"):
         await second.start()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -76,3 +78,15 @@ def test_the_checkout_and_the_wheel_hold_the_same_definitions(elsewhere: Path) -
         return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*.xml")}
 
     assert files(elsewhere / "lwm2m" / "objects") == files(ROOT / "objects")
+
+
+def test_a_plugin_of_somebody_else_is_found_and_keeps_the_laws(elsewhere: Path, tmp_path: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    plugin = ROOT / "examples" / "plugins" / "acme-desk-lamp"
+    copy = shutil.copytree(plugin, tmp_path / "plugin")
+    subprocess.run([*pip, "install", "--no-deps", "--target", tmp_path / "site", copy], check=True, timeout=300)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path / "site"), str(elsewhere)])}
+    check = [sys.executable, "-c", "from osap_bridge.cli import main; main()", "check", "--json"]
+    done = subprocess.run(check, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    [mine] = [each for each in json.loads(done.stdout)["products"] if each["product"] == "AcmeLamp2"]
+    assert mine["broken"] == []

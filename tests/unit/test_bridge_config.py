@@ -81,7 +81,7 @@ REFUSED = {
     "[[device]]\nserial = 'Z1'\ncode = 'A'\n[[device]]\ncode = 'B'\nserial = 'Z1'": (6, "is there already"),
     "[[device]]\nserial = 'Z1'": (2, "either a code or a code_file"),
     "[[device]]\nserial = 'Z1'\ncode = 'A'\ncode_file = 'B'": (2, "either a code or a code_file"),
-    "[[device]]\nserial = 'Z1'\ncode_file = 'missing'": (2, "cannot be read"),
+    "[[device]]\nserial = 'Z1'\ncode_file = 'missing'": (3, "cannot be read"),
     "[[device]]\nserial = 'Z/1'\ncode = 'A'": (2, "no serial"),
     "[[device]]\nserial = 'Z1'\ncode = '" + "A" * 48 + "'": (2, "1 to 47 characters"),
 }
