@@ -30,6 +30,11 @@ from lwm2m.client import (
     Updated,
     UpdateFailed,
 )
+from lwm2m.client.local_address import local_hosts
+from lwm2m.client.standard_objects.event_log import EventLog
+from lwm2m.client.standard_objects.simulated_device import SimulatedDevice
+from lwm2m.coap.aiocoap_stack import parse_uri
+from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.stacks import STACKS, open_endpoint
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import DefinitionError, with_folder
@@ -87,15 +92,21 @@ async def run(simulation: Simulation) -> None:
     definitions = _definitions(simulation.objects)
     console = Console(highlight=False, soft_wrap=True)
     tracer = Trace(definitions, lambda line: console.print(line, markup=False)) if simulation.trace else None
+    records = _records(simulation.model, definitions)
+    device = SimulatedDevice(records, addresses=await _addresses(simulation.server))
+    wanted = {record.path[0] for record in records} | {3} if simulation.model else None
     client = Client(
         simulation.endpoint,
         simulation.server,
-        _records(simulation.model, definitions),
+        records,
+        objects=[standard for standard in device.objects if wanted is None or standard.object_id in wanted],
         lifetime=simulation.lifetime,
         definitions=definitions,
-        open_endpoint=lambda host: open_endpoint(host, 0, stack=simulation.coap_stack, tracer=tracer),
+        open_endpoint=lambda host: open_endpoint(
+            host, 0, stack=simulation.coap_stack, tracer=tracer, count=device.passed
+        ),
     )
-    telling = asyncio.create_task(_tell(client, client.events(), console), name="telling")
+    telling = asyncio.create_task(_tell(client, client.events(), console, device.log), name="telling")
     try:
         await client.start()
         await stopped()
@@ -126,7 +137,14 @@ def _records(file: FilePath | None, definitions: Definitions) -> list[Record]:
         raise Failed(f"{file} is not UTF-8 text.") from None
 
 
-async def _tell(client: Client, events: AsyncIterator[ClientEvent], console: Console) -> None:
+async def _addresses(server: str) -> tuple[str, ...]:
+    try:
+        return tuple(await local_hosts(*parse_uri(server)))
+    except Unreachable:
+        return ()
+
+
+async def _tell(client: Client, events: AsyncIterator[ClientEvent], console: Console, log: EventLog) -> None:
     """Until the client has stopped. A server that is silent is told of while CoAP still repeats the request."""
     following = asyncio.ensure_future(anext(events, None))
     while True:
@@ -138,6 +156,7 @@ async def _tell(client: Client, events: AsyncIterator[ClientEvent], console: Con
             return
         following = asyncio.ensure_future(anext(events, None))
         for line in lines(event, client):
+            log.record(line)
             console.print(line, markup=False, style=_STYLES.get(type(event)))
 
 

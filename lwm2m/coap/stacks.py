@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.coap.aiocoap_udp import bind
+from lwm2m.coap.counted_socket import Count, counted
 from lwm2m.coap.endpoint import Endpoint, Limits, Tracer, Transmission
 
 STACKS: dict[str, Callable[..., Endpoint]] = {"aiocoap": AiocoapEndpoint}
@@ -19,8 +21,11 @@ def open_endpoint(
     limits: Limits = Limits(),  # noqa: B008  # immutable
     transmission: Transmission = Transmission(),  # noqa: B008  # immutable
     tracer: Tracer | None = None,
+    count: Count | None = None,
 ) -> Endpoint:
-    """An endpoint, not started yet. Raises ValueError with a sentence for a stack that does not exist."""
+    """An endpoint, not started yet; `count` is told of each datagram. Raises ValueError with a sentence for a stack
+    that does not exist."""
     if stack not in STACKS:
         raise ValueError(f"there is no CoAP stack {stack!r}; choose from: {', '.join(sorted(STACKS))}")
-    return STACKS[stack](host, port, limits=limits, transmission=transmission, tracer=tracer)
+    open_socket = bind if count is None else counted(bind, count)
+    return STACKS[stack](host, port, limits=limits, transmission=transmission, tracer=tracer, open_socket=open_socket)
