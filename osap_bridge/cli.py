@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.metadata import version as version_of
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
@@ -47,12 +48,28 @@ class _Group(TyperGroup):
 app = typer.Typer(
     name="osap-bridge",
     cls=_Group,
-    help="A legacy gateway: OSAP devices appear to LwM2M servers.",
     epilog=EXAMPLES,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version_of("lwm2m-toolkit"))
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which release this is.")
+    ] = False,
+) -> None:
+    """A legacy gateway: OSAP devices appear to LwM2M servers."""
+
+
 device = typer.Typer(
     help="Add and remove the devices that may connect, also while the gateway runs.", no_args_is_help=True
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version as version_of
+from typing import Annotated
+
 import typer
 
 from lwm2m.cli.bootstrap_server import bootstrap_server
@@ -26,13 +29,29 @@ The verbs find the server by --url or LWM2M_URL. Exit code 0: done; 1: refused o
 app = typer.Typer(
     name="lwm2m",
     cls=FailingGroup,
-    help="LwM2M 1.1 server, client, and verbs to talk to devices.",
     epilog=EXAMPLES,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version_of("lwm2m-toolkit"))
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which release this is.")
+    ] = False,
+) -> None:
+    """LwM2M 1.1 server, client, and verbs to talk to devices."""
+
+
 app.command(epilog="lwm2m server --coap [::1]:5683 --trace")(server)
 app.command(epilog="lwm2m bootstrap-server --config examples/bootstrap-server.toml")(bootstrap_server)
 app.command(epilog="lwm2m client --server coap://127.0.0.1:5683 --endpoint lamp")(client)
