@@ -9,8 +9,21 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from lwm2m import AiocoapEndpoint, Code, ContentFormat, LwM2MError, NotRegistered, ObjectLink, Path, Record, Server
-from lwm2m.operations import WriteAttributes
-from lwm2m.server import Deregistered, EventStream, Notified, Registered, Sent, Updated
+from lwm2m.operations import BootstrapDelete, BootstrapDiscover, BootstrapRead, WriteAttributes
+from lwm2m.server import (
+    BootstrapServer,
+    Deregistered,
+    EventStream,
+    Notified,
+    Registered,
+    Sent,
+    ServerAccount,
+    SessionEvent,
+    SessionOutcome,
+    Updated,
+    WriteRecords,
+    account_config,
+)
 from tests.interop.leshan_device import (
     BY_ITSELF,
     EVERY_TYPE,
@@ -28,6 +41,8 @@ pytestmark = [pytest.mark.interop, pytest.mark.leshan]
 
 DEVICE = [Record(Path(3, 0, 0), "somebody else"), Record(Path(3, 0, 16), "U")]
 PATIENCE = 5.0
+SENML = (ContentFormat.SENML_JSON, ContentFormat.SENML_CBOR)
+CREATED = {5700: 4.5, 5701: "Cel"}
 NAMES = (f"leshan-{number}" for number in itertools.count(1))
 
 
@@ -213,7 +228,7 @@ async def test_attributes_are_written_and_discovered(server: Server, name: str) 
     assert {word: link.text(word) for word in ("pmin", "pmax", "gt")} == {"pmin": "1", "pmax": "60", "gt": "25"}
 
 
-@pytest.mark.parametrize("content_format", [ContentFormat.SENML_JSON, ContentFormat.SENML_CBOR])
+@pytest.mark.parametrize("content_format", SENML)
 async def test_it_sends(leshan: LeshanPeer, events: EventStream, name: str, content_format: int) -> None:
     paths = [str(TEMPERATURE), f"{EVERY_TYPE}/170"]
     answer = await leshan.ask("send", endpoint=name, paths=paths, format=content_format)
@@ -221,3 +236,112 @@ async def test_it_sends(leshan: LeshanPeer, events: EventStream, name: str, cont
     sent = await seen(events, Sent)
     assert isinstance(sent, Sent)
     assert by_path(list(sent.records)) == {paths[0]: 21.5, paths[1]: ObjectLink(3303, 0)}
+
+
+@pytest.mark.parametrize("content_format", TOGETHER)
+async def test_a_named_instance_is_created_and_deleted(server: Server, name: str, content_format: int) -> None:
+    assert await server.create(name, "/3303/7", CREATED, content_format=content_format) == Path(3303, 7)
+    assert by_path(await server.read(name, "/3303/7")) == {"/3303/7/5700": 4.5, "/3303/7/5701": "Cel"}
+    with pytest.raises(LwM2MError) as refused:
+        await server.create(name, "/3303/7", CREATED, content_format=content_format)
+    assert refused.value.code is Code.BAD_REQUEST
+    await server.delete(name, "/3303/7")
+    with pytest.raises(LwM2MError) as gone:
+        await server.read(name, "/3303/7")
+    assert gone.value.code is Code.NOT_FOUND
+
+
+async def test_it_chooses_the_instance_and_updates_its_links(server: Server, events: EventStream, name: str) -> None:
+    assert await server.create(name, "/3303", CREATED) == Path(3303, 1)
+    await seen(events, Updated)
+    assert server.registration(name).objects[3303] == (0, 1)
+
+
+@pytest.mark.parametrize("content_format", SENML)
+async def test_several_paths_are_read_at_once(server: Server, name: str, content_format: int) -> None:
+    paths = ["/3303", "/3442/0/170", "/3442/0/1110/3", "/1/0/1"]
+    records = await server.read_composite(name, paths, content_format, list_format=content_format)
+    expected = {"/3442/0/170": ObjectLink(3303, 0), "/3442/0/1110/3": "three", "/1/0/1": 300}
+    assert by_path(records) == {**by_path(thermometer()), **expected}
+
+
+@pytest.mark.parametrize("content_format", SENML)
+async def test_several_paths_are_written_at_once(server: Server, name: str, content_format: int) -> None:
+    written = [Record(EVERY_TYPE.child(number), value) for number, value in OTHERS.items()]
+    written.append(Record(EVERY_TYPE.child(1120, 0), 17))
+    await server.write_composite(name, written, content_format=content_format)
+    assert by_path(await server.read(name, EVERY_TYPE)) == by_path([*every_type(), *written])
+
+
+@pytest.mark.parametrize("content_format", SENML)
+async def test_several_paths_are_observed_at_once(
+    leshan: LeshanPeer, server: Server, events: EventStream, name: str, content_format: int
+) -> None:
+    paths = [str(TEMPERATURE), f"{EVERY_TYPE}/130"]
+    first = await server.observe_composite(name, paths, content_format, list_format=content_format)
+    assert (first.observing, by_path(list(first.records))) == (True, dict.fromkeys(paths, 21.5))
+    await leshan.ask("set", endpoint=name, records=lines(thermometer(24.0)))
+    notified = await seen(events, Notified)
+    assert isinstance(notified, Notified)
+    assert by_path(list(notified.records)) == {paths[0]: 24.0, paths[1]: 21.5}
+    answer = await server.cancel_composite_observation(name, paths)
+    assert answer is not None
+    assert (answer.ok, answer.observing) == (True, False)
+
+
+@pytest.fixture
+async def bootstrap_server() -> AsyncIterator[BootstrapServer]:
+    async with BootstrapServer([AiocoapEndpoint("127.0.0.1", 0)]) as server:
+        yield server
+
+
+@pytest.mark.parametrize("content_format", [None, ContentFormat.TLV, *SENML])
+async def test_it_bootstraps_and_registers(
+    leshan: LeshanPeer, server: Server, bootstrap_server: BootstrapServer, content_format: ContentFormat | None
+) -> None:
+    name = next(NAMES)
+    account = ServerAccount(server.endpoints[0].uri, 7, lifetime=77)
+    bootstrap_server.configure(name, account_config([account], content_format=content_format))
+    objects = lines([*DEVICE, *thermometer()])
+    await leshan.ask("start", endpoint=name, bootstrap=bootstrap_server.endpoints[0].uri, records=objects)
+    await leshan.event("registered", endpoint=name)
+    registration = server.registration(name)
+    assert (registration.lifetime, registration.objects[1]) == (77, (0,))
+    (session,) = bootstrap_server.log(name)
+    assert session.outcome is SessionOutcome.FINISHED
+    await leshan.ask("stop", endpoint=name)
+
+
+async def test_everything_a_bootstrap_server_may_do_is_done(
+    leshan: LeshanPeer, server: Server, bootstrap_server: BootstrapServer
+) -> None:
+    name = next(NAMES)
+    account = ServerAccount(server.endpoints[0].uri, 7)
+    more = [
+        BootstrapDiscover(Path()),
+        BootstrapDiscover(Path(1)),
+        BootstrapRead(Path(1)),
+        BootstrapRead(Path(1, 0)),
+        WriteRecords(Path(3442, 0), tuple(every_type())),
+        BootstrapDelete(Path(3303, 0)),
+    ]
+    bootstrap_server.configure(name, account_config([account], more=more))
+    objects = lines([*DEVICE, *thermometer(), Record(EVERY_TYPE.child(110), "factory")])
+    await leshan.ask("start", endpoint=name, bootstrap=bootstrap_server.endpoints[0].uri, records=objects)
+    await leshan.event("registered", endpoint=name)
+    assert by_path(await server.read(name, EVERY_TYPE)) == by_path(every_type())
+    assert server.registration(name).objects[3303] == ()
+    (session,) = bootstrap_server.log(name)
+    assert session.outcome is SessionOutcome.FINISHED
+    happened = [entry.event for entry in session.entries]
+    assert SessionEvent.RECEIVE_ERROR not in happened
+    assert happened.count(SessionEvent.SEND_READ) == 2
+    await leshan.ask("stop", endpoint=name)
+
+
+async def test_a_stranger_is_told_no(leshan: LeshanPeer, bootstrap_server: BootstrapServer) -> None:
+    name = next(NAMES)
+    await leshan.ask("start", endpoint=name, bootstrap=bootstrap_server.endpoints[0].uri, records=lines(DEVICE))
+    refused = await leshan.event("bootstrap refused", endpoint=name)
+    assert refused["code"] == "4.00"
+    await leshan.ask("stop", endpoint=name)
