@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 _NAME = r"[A-Za-z0-9!#$&+\-.^_`|~]+\*?"
-_VALUE = r'"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*"|[^\s",;\\\x00-\x1f\x7f]+'
+_PLAIN, _ESCAPE = r'[^"\\\x00-\x1f\x7f]*+', r"\\[^\x00-\x1f\x7f]"
+_VALUE = rf'"{_PLAIN}(?:{_ESCAPE}{_PLAIN})*+"|[^\s",;\\\x00-\x1f\x7f]+'
 _ATTRIBUTE = re.compile(rf"\s*;\s*({_NAME})(?:\s*=\s*({_VALUE}))?")
 _TARGET = re.compile(r"\s*<([^<>\x00-\x20\x7f]*)>")
 _COMMA = re.compile(r"\s*,")

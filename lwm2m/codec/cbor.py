@@ -16,7 +16,7 @@ _TIME_TAG = cbor_item.head(6, 1)
 
 def decode(payload: bytes, base: Path, definitions: Definitions) -> list[Record]:
     single_target(base, definitions, UnsupportedContentFormat)
-    item = cbor_item.load(payload, max_depth=1)
+    item = cbor_item.load(payload)
     expected = type_of(base, definitions)
     if isinstance(item, cbor_item.Timestamp):
         if expected not in (None, Type.TIME):

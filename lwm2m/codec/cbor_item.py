@@ -6,6 +6,7 @@ structures). Nothing of that belongs in LwM2M, so every tag that cbor2 knows is 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
@@ -14,6 +15,10 @@ import cbor2
 
 from lwm2m.errors import BadRequest
 
+_ARRAY = 4
+_INDEFINITE = 31
+_LENGTH_SIZES = {24: 1, 25: 2, 26: 4, 27: 8}
+_BREAK = b"\xff"
 _REFUSED_TAGS = (4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004, 43000, 55799)
 
 
@@ -21,17 +26,62 @@ class Timestamp(int):
     """Seconds since 1970 that came with a time tag: a Time, never a mere Integer."""
 
 
-def load(payload: bytes, max_depth: int) -> Any:
-    """The one item in `payload`; `max_depth` counts arrays, maps and tags within each other. Raises BadRequest."""
+def load(payload: bytes) -> Any:
+    """The one item in `payload`. Raises BadRequest."""
     source = BytesIO(payload)
-    decoder = cbor2.CBORDecoder(source, semantic_decoders=_TAGS, max_depth=max_depth, allow_duplicate_keys=False)
+    item = _next(_decoder(source))
+    _require_end(source, payload)
+    return item
+
+
+def load_array(payload: bytes) -> Iterator[Any]:
+    """The items of the one array in `payload`, each read when it is asked for, so that an array of a million has to be
+    kept by nobody. Raises BadRequest then."""
+    source = BytesIO(payload)
+    count = _array_length(source)
+    decoder = _decoder(source)
+    if count is None:
+        while payload[source.tell() : source.tell() + 1] != _BREAK:
+            yield _next(decoder)
+        source.read(len(_BREAK))
+    else:
+        for _ in range(count):
+            yield _next(decoder)
+    _require_end(source, payload)
+
+
+def _decoder(source: BytesIO) -> cbor2.CBORDecoder:
+    # Depth 1 is a map: no tag fits inside.
+    return cbor2.CBORDecoder(source, semantic_decoders=_TAGS, max_depth=1, allow_duplicate_keys=False)
+
+
+def _next(decoder: cbor2.CBORDecoder) -> Any:
     try:
-        item = decoder.decode()
+        return decoder.decode()
     except cbor2.CBORDecodeError as error:
-        raise BadRequest(f"the CBOR does not decode: {error}") from None
+        raise BadRequest(f"the CBOR does not decode: {str(error)[:80]}") from None
+
+
+def _require_end(source: BytesIO, payload: bytes) -> None:
     if source.tell() != len(payload):
         raise BadRequest("bytes follow the CBOR item")
-    return item
+
+
+def _array_length(source: BytesIO) -> int | None:
+    """None: items follow up to a break."""
+    first = source.read(1)
+    major, info = (first[0] >> 5, first[0] & 0x1F) if first else (0, 0)
+    if major != _ARRAY:
+        raise BadRequest("the CBOR is not an array")
+    if info < 24:
+        return info
+    if info == _INDEFINITE:
+        return None
+    size = _LENGTH_SIZES.get(info, 0)
+    length = source.read(size)
+    if not size or len(length) < size:
+        raise BadRequest("the CBOR array has no length")
+    return int.from_bytes(length, "big")
 
 
 def head(major: int, argument: int) -> bytes:

@@ -10,7 +10,7 @@ import base64
 from collections.abc import Iterator, Mapping, Sequence
 
 from lwm2m.codec import json_item, senml
-from lwm2m.codec.value import check_count, is_single, type_of
+from lwm2m.codec.value import is_single, type_of
 from lwm2m.errors import BadRequest, NotAcceptable
 from lwm2m.model.definition import Definitions, Type
 from lwm2m.model.path import Path
@@ -26,11 +26,7 @@ def decode(
     pack = json_item.load(payload)
     if not isinstance(pack, Mapping) or not isinstance(entries := pack.get("e"), list):
         raise BadRequest("the OMA JSON is not an object with a list of entries")
-    check_count(len(entries))
-    records = senml.to_records(_as_senml(pack, entries, base, definitions, root), base, definitions, now, root)
-    if any(record.value is None for record in records):
-        raise BadRequest("an entry of the OMA JSON has no value")
-    return records
+    return senml.to_records(_as_senml(pack, entries, base, definitions, root), base, definitions, now, root)
 
 
 def encode(records: Sequence[Record], base: Path, definitions: Definitions, root: str = "") -> bytes:
@@ -58,6 +54,8 @@ def _as_senml(
         if isinstance(text := items.get("vs"), str) and type_of(senml.path_of(name, root), definitions) is Type.OPAQUE:
             items["vd"] = json_item.read_base64(text)
             del items["vs"]
+        if not items.keys() - {"t"}:
+            raise BadRequest("an entry of the OMA JSON has no value")
         yield {**common, "n": name, **items}
 
 

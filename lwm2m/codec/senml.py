@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeAlias
 
-from lwm2m.codec.value import check_beneath, check_place, object_link, type_of, typed, wire_type
+from lwm2m.codec.value import check_beneath, check_count, check_place, object_link, type_of, typed, wire_type
 from lwm2m.errors import BadRequest
 from lwm2m.model.definition import Definitions, Type
 from lwm2m.model.path import Path
@@ -27,6 +27,9 @@ RELATIVE_BELOW = 2**28
 """A time below this many seconds is relative to now. RFC 8428 §4.5.3."""
 
 NEWEST_VERSION = 10
+
+_QUOTED = 40
+"""Characters of a peer's text that a refusal repeats."""
 
 _VALUE_TYPES: dict[str, tuple[type, ...]] = {
     "v": (int, float, Decimal),
@@ -52,9 +55,13 @@ def to_records(
 ) -> list[Record]:
     """An entry without a value becomes a record with value None: a path in a list of paths.
     Relative times are resolved against `now`, or kept as they are when it is None. `root` is the alternate path, "" or
-    "/lwm2m"; names may have it or not. Raises BadRequest."""
+    "/lwm2m"; names may have it or not. Raises BadRequest, RequestEntityTooLarge."""
     context = _Base()
-    return [_record(_checked(entry), context, base, definitions, now, root) for entry in entries]
+    records: list[Record] = []
+    for entry in entries:
+        check_count(len(records) + 1)
+        records.append(_record(_checked(entry), context, base, definitions, now, root))
+    return records
 
 
 def from_records(records: Sequence[Record], base: Path, definitions: Definitions, root: str) -> list[dict[str, Item]]:
@@ -77,15 +84,15 @@ def path_of(name: str, root: str) -> Path:
     inside = name.removeprefix(root) if name == root or name.startswith(f"{root}/") else name
     try:
         return Path.parse(inside if inside == "/" else inside.removesuffix("/"))
-    except ValueError as error:
-        raise BadRequest(f"the name of a record is not a path: {error}") from None
+    except ValueError:
+        raise BadRequest(f"the name of a record, {name[:_QUOTED]!r}, is not a path") from None
 
 
 def _checked(entry: object) -> Entry:
     if not isinstance(entry, Mapping):
         raise BadRequest("a record is not a map")
     if refused := next((label for label in entry if label in _NOT_IN_LWM2M or str(label).endswith("_")), None):
-        raise BadRequest(f"label {refused!r} is not used in LwM2M")
+        raise BadRequest(f"label {str(refused)[:_QUOTED]!r} is not used in LwM2M")
     version = entry.get("bver", NEWEST_VERSION)
     if type(version) is not int or not 0 < version <= NEWEST_VERSION:
         raise BadRequest("the SenML version is not known")

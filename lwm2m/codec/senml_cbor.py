@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lwm2m.codec import cbor_item, senml
-from lwm2m.codec.value import check_count
-from lwm2m.errors import BadRequest
 from lwm2m.model.definition import Definitions
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
@@ -37,12 +35,7 @@ _ARRAY, _MAP = 4, 5
 def decode(
     payload: bytes, base: Path, definitions: Definitions, now: float | None = None, root: str = ""
 ) -> list[Record]:
-    # Depth 2 is the array and its maps: no tag fits inside, and no array as a map key.
-    pack = cbor_item.load(payload, max_depth=2)
-    if not isinstance(pack, list):
-        raise BadRequest("the SenML CBOR is not an array")
-    check_count(len(pack))
-    return senml.to_records(map(_named, pack), base, definitions, now, root)
+    return senml.to_records(map(_named, cbor_item.load_array(payload)), base, definitions, now, root)
 
 
 def encode(records: Sequence[Record], base: Path, definitions: Definitions, root: str = "") -> bytes:

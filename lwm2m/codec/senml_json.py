@@ -6,7 +6,6 @@ import base64
 from collections.abc import Sequence
 
 from lwm2m.codec import json_item, senml
-from lwm2m.codec.value import check_count
 from lwm2m.errors import BadRequest
 from lwm2m.model.definition import Definitions
 from lwm2m.model.path import Path
@@ -19,7 +18,6 @@ def decode(
     pack = json_item.load(payload)
     if not isinstance(pack, list):
         raise BadRequest("the SenML JSON is not an array")
-    check_count(len(pack))
     return senml.to_records(map(_with_bytes, pack), base, definitions, now, root)
 
 

@@ -36,12 +36,30 @@ class _Entry(NamedTuple):
     value: bytes
 
 
+class _Ids:
+    """A set of ids, one bit each: thousands of them are in a payload that is all ids."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+
+    def add(self, number: int) -> bool:
+        """False: it was there."""
+        index, bit = number >> 3, 1 << (number & 7)
+        if index >= len(self._bits):
+            self._bits.extend(bytes(index + 1 - len(self._bits)))
+        if self._bits[index] & bit:
+            return False
+        self._bits[index] |= bit
+        return True
+
+
 def decode(payload: bytes, base: Path, definitions: Definitions) -> list[Record]:
     if not base:
         raise UnsupportedContentFormat("TLV says no object ids, so it cannot carry several objects")
-    entries = _entries(payload)
-    records = list(_records(entries, base, definitions))
-    check_count(len(records))
+    records: list[Record] = []
+    for record in _records(payload, base, definitions):
+        check_count(len(records) + 1)
+        records.append(record)
     return records
 
 
@@ -64,9 +82,10 @@ def encode(records: Sequence[Record], base: Path, definitions: Definitions) -> b
     return _written_value(_Kind.RESOURCE_INSTANCE, base[3], records[0], definitions)
 
 
-def _entries(data: bytes) -> list[_Entry]:
-    """The entries of one level. Raises BadRequest for what is truncated, or has an id twice."""
-    entries: list[_Entry] = []
+def _entries(data: bytes) -> Iterator[_Entry]:
+    """The entries of one level, each read when it is asked for. Raises BadRequest for what is truncated, or has an id
+    twice."""
+    known = _Ids()
     position = 0
     while position < len(data):
         first = data[position]
@@ -81,32 +100,36 @@ def _entries(data: bytes) -> list[_Entry]:
         number = int.from_bytes(data[position + 1 : id_end], "big")
         if number > MAX_ID:
             raise BadRequest(f"the TLV has the id {number}, which is reserved")
-        entries.append(_Entry(_Kind(first >> 6), number, data[start : start + length]))
+        if not known.add(number):
+            raise BadRequest("the TLV has an id twice on one level")
+        yield _Entry(_Kind(first >> 6), number, data[start : start + length])
         position = start + length
-    if len({entry.id for entry in entries}) < len(entries):
-        raise BadRequest("the TLV has an id twice on one level")
-    check_count(len(entries))
-    return entries
 
 
-def _records(entries: list[_Entry], base: Path, definitions: Definitions) -> Iterator[Record]:
+def _records(payload: bytes, base: Path, definitions: Definitions) -> Iterator[Record]:
     match len(base):
         case 1:
-            yield from _read_instances(entries, base, definitions)
-        case 2 if entries and entries[0].kind is _Kind.OBJECT_INSTANCE:
-            yield from _read_instances([_only(entries, base)], base.parent, definitions)
+            yield from _read_instances(_entries(payload), base, definitions)
+        case 2 if _begins_with(_Kind.OBJECT_INSTANCE, payload):
+            yield from _read_instances([_only(payload, base)], base.parent, definitions)
         case 2:
-            yield from _read_resources(entries, base, definitions)
+            yield from _read_resources(_entries(payload), base, definitions)
         case 3:
-            yield from _read_resources([_only(entries, base)], base.parent, definitions)
+            yield from _read_resources([_only(payload, base)], base.parent, definitions)
         case _:
-            yield _read_resource_instance(entries, base, definitions)
+            yield _read_resource_instance(payload, base, definitions)
 
 
-def _only(entries: list[_Entry], base: Path) -> _Entry:
-    if len(entries) != 1 or entries[0].id != base[-1]:
+def _begins_with(kind: _Kind, data: bytes) -> bool:
+    return data[:1] != b"" and data[0] >> 6 == kind
+
+
+def _only(data: bytes, base: Path) -> _Entry:
+    entries = _entries(data)
+    found = next(entries, None)
+    if found is None or found.id != base[-1] or next(entries, None) is not None:
         raise BadRequest(f"the TLV must hold {base} and nothing else")
-    return entries[0]
+    return found
 
 
 def _read_instances(entries: Iterable[_Entry], base: Path, definitions: Definitions) -> Iterator[Record]:
@@ -142,11 +165,10 @@ def _read_multiple(entry: _Entry, path: Path, definitions: Definitions) -> Itera
         yield _read_value(inner, path.child(inner.id), definitions)
 
 
-def _read_resource_instance(entries: list[_Entry], base: Path, definitions: Definitions) -> Record:
+def _read_resource_instance(payload: bytes, base: Path, definitions: Definitions) -> Record:
     """A bare entry; peers also send it as a resource, or within its multiple resource."""
-    if entries and entries[0].kind is _Kind.MULTIPLE_RESOURCE:
-        entries = _entries(_only(entries, base.parent).value)
-    entry = _only(entries, base)
+    wrapped = _begins_with(_Kind.MULTIPLE_RESOURCE, payload)
+    entry = _only(_only(payload, base.parent).value if wrapped else payload, base)
     if entry.kind not in (_Kind.RESOURCE_INSTANCE, _Kind.RESOURCE):
         raise BadRequest(f"the TLV for {base} does not hold a resource instance")
     return _read_value(entry, base, definitions)
