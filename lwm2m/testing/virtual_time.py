@@ -20,6 +20,8 @@ Arguments = TypeVarTuple("Arguments")
 BOOT = 1_000.0
 """What `loop.time()` says at first: no real machine starts at 0."""
 NEW_YEAR_2026 = 1_767_225_600.0
+A_TURN = 1e-6
+"""Seconds that a turn of the loop takes: whoever waits for a moment that rounding put just ahead has to get there."""
 THREADS_GET = 30.0
 """Real seconds that work in threads gets before the loop calls it stuck."""
 SOCKETS_GET = 0.002
@@ -127,6 +129,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         jumps = timeout is None or timeout > 0
         real = len(self._selecting.get_map()) > self._own_descriptors
         ready = self._selecting.look(THREADS_GET if jumps and self._threads else SOCKETS_GET if jumps and real else 0)
+        self._now += A_TURN
         if ready or not jumps:
             return ready
         if timeout is None or self._threads:
