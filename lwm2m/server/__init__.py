@@ -19,7 +19,9 @@ from lwm2m.server.bootstrap_config import (
     WriteRecords,
 )
 from lwm2m.server.bootstrap_log import LogEntry, SessionEvent, SessionLog, SessionOutcome, ShownValue
+from lwm2m.server.delivery import ClientGone
 from lwm2m.server.events import (
+    Awake,
     Deregistered,
     DeregistrationReason,
     EndReason,
@@ -28,20 +30,25 @@ from lwm2m.server.events import (
     Notified,
     ObservationEnded,
     Registered,
+    RequestAnswered,
     Sent,
     ServerEvent,
+    Sleeping,
     Updated,
 )
 from lwm2m.server.limits import ServerLimits
 from lwm2m.server.observer import NotObserved
-from lwm2m.server.registry import Registration
-from lwm2m.server.server import NotRegistered, Server
+from lwm2m.server.queued import QueuedRequest
+from lwm2m.server.registry import NotRegistered, Registration
+from lwm2m.server.server import Server
 from lwm2m.server.store import Store, StoreError
 from lwm2m.server.streams import Overflow
+from lwm2m.server.submissions import NotQueued
 
 __all__ = [
     "AccessControl",
     "Answer",
+    "Awake",
     "BootstrapConfig",
     "BootstrapConfigs",
     "BootstrapEvent",
@@ -49,6 +56,7 @@ __all__ = [
     "BootstrapLimits",
     "BootstrapServer",
     "BootstrapStep",
+    "ClientGone",
     "Deregistered",
     "DeregistrationReason",
     "EndReason",
@@ -59,13 +67,16 @@ __all__ = [
     "LogEntry",
     "NoSecurity",
     "NotObserved",
+    "NotQueued",
     "NotRegistered",
     "Notified",
     "ObservationEnded",
     "Overflow",
     "PreSharedKey",
+    "QueuedRequest",
     "Registered",
     "Registration",
+    "RequestAnswered",
     "SecurityMode",
     "Sent",
     "Server",
@@ -76,6 +87,7 @@ __all__ = [
     "SessionLog",
     "SessionOutcome",
     "ShownValue",
+    "Sleeping",
     "StepOperation",
     "Store",
     "StoreError",

@@ -11,6 +11,8 @@ from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.operations.registration import Update
 from lwm2m.server import streams
+from lwm2m.server.answers import Answer
+from lwm2m.server.queued import QueuedRequest
 from lwm2m.server.registry import Registration
 from lwm2m.server.streams import Overflow, Stream
 
@@ -90,8 +92,43 @@ class ObservationEnded:
     paths: tuple[Path, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Awake:
+    """A client in queue mode can be reached now."""
+
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sleeping:
+    """A client in queue mode is not reached any more; requests wait for it."""
+
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAnswered:
+    """A submitted request is over: `answer`, or None and `failure` in words. Both are empty where there was nothing to
+    ask, as when an observation to cancel had ended."""
+
+    endpoint: str
+    request: QueuedRequest
+    answer: Answer | None
+    failure: str = ""
+
+
 ServerEvent: TypeAlias = (
-    Registered | Updated | Deregistered | Notified | InvalidNotification | Sent | ObservationEnded | Overflow
+    Registered
+    | Updated
+    | Deregistered
+    | Notified
+    | InvalidNotification
+    | Sent
+    | ObservationEnded
+    | Awake
+    | Sleeping
+    | RequestAnswered
+    | Overflow
 )
 
 

@@ -14,6 +14,7 @@ from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.operations.device_management import Body
 from lwm2m.operations.registration import Deregister, Register, RegistrationOperation, Send, Standing, Update, from_coap
+from lwm2m.server.delivery import Delivery
 from lwm2m.server.events import Deregistered, DeregistrationReason, Registered, Sent, ServerEvent, Updated
 from lwm2m.server.observer import Observer
 from lwm2m.server.registry import Registration, RegistrationChange, Registry
@@ -32,6 +33,7 @@ class Intake:
         registry: Registry,
         requests: Requests,
         observer: Observer,
+        delivery: Delivery,
         commit: Callable[[Sequence[RegistrationChange]], Awaitable[None]],
         publish: Callable[[ServerEvent], None],
         afterwards: Callable[[Callable[[], None]], None],
@@ -42,6 +44,7 @@ class Intake:
         self._registry = registry
         self._requests = requests
         self._observer = observer
+        self._delivery = delivery
         self._commit = commit
         self._publish = publish
         self._afterwards = afterwards
@@ -62,6 +65,7 @@ class Intake:
         """A registration has ended for good, and the store knows."""
         if self._registry.get(registration.endpoint) is None:
             self._requests.forget(registration.endpoint)
+            self._delivery.forget(registration.endpoint)
         self._observer.end(registration.endpoint)
         self._publish(Deregistered(registration, reason))
 
@@ -89,6 +93,7 @@ class Intake:
         registration = _after(change)
         self._requests.heard(registration.endpoint, endpoint)
         self._afterwards(partial(self._registered, registration, change.before))
+        self._delivery.heard(registration.endpoint)
         return Response(Code.CREATED, location=registration.location)
 
     async def _update(self, endpoint: Endpoint, operation: Update, peer: Peer) -> Response:
@@ -97,6 +102,7 @@ class Intake:
         registration = _after(change)
         self._requests.heard(registration.endpoint, endpoint)
         self._afterwards(partial(self._updated, registration, operation))
+        self._delivery.heard(registration.endpoint)
         return Response(Code.CHANGED)
 
     async def _deregister(self, operation: Deregister, peer: Peer) -> Response:
@@ -131,6 +137,7 @@ class Intake:
             records = self._decode(operation.body, registration)
             if all(record.path.object_id in registration.objects for record in records):
                 self._afterwards(partial(self._publish, Sent(registration.endpoint, records)))
+                self._delivery.heard(registration.endpoint)
                 return Response(Code.CHANGED)
         raise NotFound("an object that is not registered")
 

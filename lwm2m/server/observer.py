@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple
 
 from lwm2m.coap.endpoint import Observation, Rejected, RequestFailed, TimedOut, TooBusy, Unreachable
@@ -64,7 +65,8 @@ class _Resuming(NamedTuple):
 
 
 class Observer:
-    """`publish` takes events, `commit` makes wishes durable, `current` knows who is registered now."""
+    """`publish` takes events, `commit` makes wishes durable, `current` knows who is registered now. `heard` is told of
+    every notification, and what is asked again is asked in a `turn`."""
 
     def __init__(
         self,
@@ -72,6 +74,8 @@ class Observer:
         publish: Callable[[ServerEvent], None],
         commit: Callable[[Sequence[ObservationChange]], Awaitable[None]],
         current: Callable[[str], Registration | None],
+        heard: Callable[[str], None],
+        turn: Callable[[str, float | None], AbstractAsyncContextManager[None]],
         wall: Callable[[], float],
         max_per_client: int,
     ) -> None:
@@ -79,6 +83,8 @@ class Observer:
         self._publish = publish
         self._commit = commit
         self._current = current
+        self._heard = heard
+        self._turn = turn
         self._wall = wall
         self._max_per_client = max_per_client
         self._wanted = Observations()
@@ -211,6 +217,7 @@ class Observer:
         response: Response,
     ) -> None:
         endpoint = registration.endpoint
+        self._heard(endpoint)
         try:
             answer = self._requests.read(registration, operation, response)
         except InvalidAnswer as error:
@@ -265,7 +272,8 @@ class Observer:
             return
         operation = observing(observed, wish, registration.root)
         try:
-            answer = await self._start(registration, observed, operation, None)
+            async with self._turn(endpoint, None):
+                answer = await self._start(registration, observed, operation, None)
         except (Rejected, TooBusy, InvalidAnswer) as error:
             log.info("observation of %s at %s could not be renewed: %s", text_of(observed), endpoint, error)
             await self._ended(endpoint, observed, refused=False)

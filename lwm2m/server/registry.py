@@ -20,6 +20,14 @@ from lwm2m.server.limits import DEFAULT_LIMITS, ServerLimits
 from lwm2m.server.object_list import ObjectList, ObjectLists
 
 
+class NotRegistered(Exception):
+    """No client of that name is registered."""
+
+    def __init__(self, endpoint: str) -> None:
+        super().__init__(f"{endpoint!r} is not registered")
+        self.endpoint = endpoint
+
+
 @dataclass(frozen=True, slots=True)
 class Registration:
     """`lifetime` in seconds, 0 is infinite. `registered_at` and `updated_at` are Unix seconds; `expires_at` is

@@ -7,6 +7,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -22,18 +23,23 @@ from lwm2m.operations import (
     DeviceOperation,
     Observe,
     ObserveComposite,
+    paths_of,
 )
 from lwm2m.server.answers import Answer
 from lwm2m.server.commits import Commits
+from lwm2m.server.delivery import Delivery
 from lwm2m.server.events import Broadcast, DeregistrationReason, EventStream
 from lwm2m.server.intake import Intake
 from lwm2m.server.limits import DEFAULT_LIMITS, ServerLimits
-from lwm2m.server.observations import Wish
+from lwm2m.server.observations import Observed, Wish
 from lwm2m.server.observer import Observer
-from lwm2m.server.registry import Registration, RegistrationChange, Registry
+from lwm2m.server.queue_mode import QueueMode
+from lwm2m.server.queued import QueuedRequest
+from lwm2m.server.registry import NotRegistered, Registration, RegistrationChange, Registry
 from lwm2m.server.requests import Requests
 from lwm2m.server.store import Change, Store, StoreError
 from lwm2m.server.store.memory import MemoryStore
+from lwm2m.server.submissions import Submissions
 from lwm2m.server.verbs import Verbs, as_path
 
 OBSERVING = Observe | ObserveComposite | CancelObservation | CancelCompositeObservation
@@ -44,14 +50,6 @@ STORE_RETRY = 1.0
 """Seconds until an expiry is tried again that the store did not take."""
 STORE_PATIENCE = 5.0
 """Seconds that a store gets for the last changes when the server stops."""
-
-
-class NotRegistered(Exception):
-    """No client of that name is registered."""
-
-    def __init__(self, endpoint: str) -> None:
-        super().__init__(f"{endpoint!r} is not registered")
-        self.endpoint = endpoint
 
 
 class Server(Verbs):
@@ -80,11 +78,25 @@ class Server(Verbs):
         self._broadcast = Broadcast(limits.max_events)
         self._commits = Commits(self._store, self._undo)
         self._requests = Requests(self._endpoints, self._registry, self.definitions, wall)
+        self._delivery = Delivery(
+            QueueMode(limits.max_queued_per_client, limits.awake_for),
+            self._registry.get,
+            self._broadcast.publish,
+            self._afterwards,
+            clock,
+            limits.queue_patience,
+        )
+        self._submissions = Submissions(
+            self._delivery, self._perform, self._commits.commit, self._broadcast.publish, wall
+        )
+        self._patience = limits.queue_patience
         self._observer = Observer(
             self._requests,
             self._broadcast.publish,
             self._commits.commit,
             self._registry.get,
+            self._delivery.heard,
+            self._delivery.turn,
             wall,
             limits.max_observations_per_client,
         )
@@ -92,6 +104,7 @@ class Server(Verbs):
             self._registry,
             self._requests,
             self._observer,
+            self._delivery,
             self._commits.commit,
             self._broadcast.publish,
             self._afterwards,
@@ -124,6 +137,7 @@ class Server(Verbs):
         for registration in self.registrations():
             if not registration.queue_mode:
                 self._observer.refresh(registration)
+        await self._submissions.restore(request for request in kept.queue if self._registry.get(request.endpoint))
 
     async def stop(self) -> None:
         """End every wait, close the endpoints. Registrations stay in the store. May be called twice."""
@@ -132,7 +146,9 @@ class Server(Verbs):
             return
         expiring.cancel()
         await asyncio.wait([expiring])
+        await self._submissions.stop()
         await self._observer.stop()
+        self._delivery.stop()
         for endpoint in self._endpoints:
             await endpoint.stop()
         await self._drain()
@@ -159,19 +175,49 @@ class Server(Verbs):
         return registration
 
     async def ask(self, endpoint: str, operation: DeviceOperation, timeout: float | None = None) -> Answer:
-        """Any operation but those that begin or end an observation. A refusal is an answer. Raises NotRegistered,
-        RequestFailed, InvalidAnswer."""
+        """Any operation but those that begin or end an observation. A refusal is an answer. Where the client sleeps,
+        the request waits for it, at most `timeout` seconds, None: as `ServerLimits.queue_patience` says; cancelling the
+        task that waits takes it back. Raises NotRegistered, RequestFailed, InvalidAnswer."""
         if isinstance(operation, OBSERVING):
             raise TypeError("observations have methods of their own")
-        return await self._requests.ask(self.registration(endpoint), operation, timeout)
+        async with self._turn(endpoint, timeout):
+            return await self._requests.ask(self.registration(endpoint), operation, timeout)
+
+    async def submit(
+        self,
+        endpoint: str,
+        operation: DeviceOperation,
+        timeout: float | None = None,
+        patience: float | None = None,
+    ) -> QueuedRequest:
+        """Ask any operation without waiting for the answer, which comes as a `RequestAnswered` event; where the client
+        sleeps, once it is awake, within `patience` seconds. The request is durable when this returns. Raises
+        NotRegistered, TooBusy, StoreError."""
+        now = self._wall()
+        until = now + (self._patience if patience is None else patience)
+        request = QueuedRequest(_new_id(), self.registration(endpoint).endpoint, operation, timeout, now, until)
+        await self._submissions.submit(request)
+        return request
+
+    def submitted(self, endpoint: str) -> tuple[QueuedRequest, ...]:
+        """Requests whose answer is still to come, in their order."""
+        return self._submissions.of(endpoint)
+
+    def take_back(self, endpoint: str, request_id: str) -> None:
+        """Cancel a submitted request. Raises NotQueued."""
+        self._submissions.cancel(endpoint, request_id)
+
+    def is_sleeping(self, endpoint: str) -> bool:
+        """Whether requests wait now. Raises NotRegistered."""
+        return self._delivery.is_sleeping(self.registration(endpoint))
 
     async def observe(
         self, endpoint: str, path: Path | str, accept: int | None = None, timeout: float | None = None
     ) -> Answer:
         """The first value; `answer.observing` says that the rest comes as `Notified` events, also after the client
         registered anew. Raises NotRegistered, RequestFailed, InvalidAnswer, StoreError."""
-        operation = Observe(as_path(path), accept)
-        return await self._observer.observe(self.registration(endpoint), operation, timeout)
+        async with self._turn(endpoint, timeout):
+            return await self._observer.observe(self.registration(endpoint), Observe(as_path(path), accept), timeout)
 
     async def observe_composite(
         self,
@@ -185,21 +231,21 @@ class Server(Verbs):
         """The same of several paths at once: each event brings all of them. `list_format` is the content format of the
         list of paths. Raises LwM2MError for a list that is none, and what `observe` raises."""
         operation = ObserveComposite(self.path_list(endpoint, paths, list_format), accept)
-        return await self._observer.observe(self.registration(endpoint), operation, timeout)
+        async with self._turn(endpoint, timeout):
+            return await self._observer.observe(self.registration(endpoint), operation, timeout)
 
     async def cancel_observation(
         self, endpoint: str, path: Path | str, active: bool = True, timeout: float | None = None
     ) -> Answer | None:
         """The client's answer; None when it was not asked. Raises NotObserved, NotRegistered, RequestFailed,
         InvalidAnswer, StoreError."""
-        return await self._observer.cancel(self.registration(endpoint), as_path(path), active, timeout)
+        return await self._cancel(endpoint, as_path(path), active, timeout)
 
     async def cancel_composite_observation(
         self, endpoint: str, paths: Iterable[Path | str], active: bool = True, timeout: float | None = None
     ) -> Answer | None:
         """`paths` as they are observed, in their order. Returns and raises as `cancel_observation`."""
-        observed = tuple(map(as_path, paths))
-        return await self._observer.cancel(self.registration(endpoint), observed, active, timeout)
+        return await self._cancel(endpoint, tuple(map(as_path, paths)), active, timeout)
 
     def observations(self, endpoint: str) -> tuple[Path, ...]:
         """The paths that are observed by themselves."""
@@ -211,6 +257,29 @@ class Server(Verbs):
     def definitions_of(self, endpoint: str) -> Definitions:
         """In the versions that the client registered. Raises NotRegistered."""
         return self._requests.definitions(self.registration(endpoint))
+
+    async def _cancel(self, endpoint: str, observed: Observed, active: bool, timeout: float | None) -> Answer | None:
+        if not active:
+            return await self._observer.cancel(self.registration(endpoint), observed, active, timeout)
+        async with self._turn(endpoint, timeout):
+            return await self._observer.cancel(self.registration(endpoint), observed, active, timeout)
+
+    def _turn(self, endpoint: str, patience: float | None) -> AbstractAsyncContextManager[None]:
+        """Raises NotRegistered."""
+        return self._delivery.turn(self.registration(endpoint).endpoint, patience)
+
+    async def _perform(self, request: QueuedRequest) -> Answer | None:
+        """In its turn. Raises NotRegistered, RequestFailed, InvalidAnswer, LwM2MError, StoreError."""
+        registration, operation = self.registration(request.endpoint), request.operation
+        match operation:
+            case Observe() | ObserveComposite():
+                return await self._observer.observe(registration, operation, request.timeout)
+            case CancelObservation(path=path):
+                return await self._observer.cancel(registration, path, True, request.timeout)
+            case CancelCompositeObservation(body=body):
+                observed = paths_of(body, registration.root)
+                return await self._observer.cancel(registration, observed, True, request.timeout)
+        return await self._requests.ask(registration, operation, request.timeout)
 
     async def _serve(self) -> None:
         serving: list[Endpoint] = []

@@ -70,6 +70,10 @@ class SqliteStore:
     async def _run(self, work: Callable[[], Result]) -> Result:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except sqlite3.OperationalError as error:
+            taken = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+            reason = "another process has it" if taken else str(error)
+            raise StoreError(f"{self.path} cannot be used: {reason}") from error
         except (OSError, sqlite3.Error, UnicodeError) as error:
             raise StoreError(f"{self.path} cannot be used: {error}") from error
 

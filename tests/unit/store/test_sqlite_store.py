@@ -60,7 +60,7 @@ async def test_what_was_kept_is_there_for_the_next_process(tmp_path: FilePath) -
 async def test_a_second_process_is_refused(tmp_path: FilePath) -> None:
     first, second = SqliteStore(tmp_path), SqliteStore(tmp_path)
     await first.load()
-    with pytest.raises(StoreError, match="locked"):
+    with pytest.raises(StoreError, match="another process has it"):
         await second.load()
     await first.close()
     assert (await second.load()).registrations == ()
