@@ -28,8 +28,8 @@ def server(
         FilePath | None,
         typer.Option(
             metavar="DIR",
-            help="Folder for what outlives the process; made if missing. This version keeps registrations in memory "
-            "and writes nothing there: clients register again after a restart.",
+            help="Folder for what outlives the process: registrations, observations, queued requests; made if missing. "
+            "Without it they are kept in memory, and clients register again after a restart.",
         ),
     ] = None,
     objects: Annotated[

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path as FilePath
 
@@ -13,14 +12,15 @@ import typer
 
 from lwm2m.cli.failure import Failed
 from lwm2m.cli.settings import Address, ServerSettings
+from lwm2m.cli.starting import definitions_in, listening
 from lwm2m.cli.stopping import stopped
 from lwm2m.cli.trace import Trace
 from lwm2m.cli.values import printable
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.endpoint import Traced, Tracer
-from lwm2m.model.definition import Definitions
-from lwm2m.model.library import DefinitionError, with_folder
-from lwm2m.server import Deregistered, Overflow, Registered, Server, ServerEvent, StoreError
+from lwm2m.server import Deregistered, Overflow, Registered, Server, ServerEvent, Store, StoreError
+from lwm2m.server.store.memory import MemoryStore
+from lwm2m.server.store.sqlite import SqliteStore
 from lwm2m.web import app
 from lwm2m.web.coap_log import CoapLog
 from lwm2m.web.serving import serving
@@ -28,16 +28,15 @@ from lwm2m.web.serving import serving
 
 async def run(settings: ServerSettings) -> None:
     """Serve until SIGINT or SIGTERM. Raises Failed."""
-    definitions = _definitions(settings.objects)
-    _make_folder(settings.state)
+    definitions = definitions_in(settings.objects)
     coap_log = CoapLog()
     tracers: list[Tracer] = [Trace(definitions, typer.echo), coap_log] if settings.trace else [coap_log]
     endpoint = AiocoapEndpoint(*settings.coap, tracer=partial(_trace, tracers))
-    server = Server([endpoint], definitions=definitions)
+    server = Server([endpoint], definitions=definitions, store=_store(settings.state))
     async with AsyncExitStack() as stack:
-        with _listening("HTTP", settings.http):
+        with listening("HTTP", settings.http):
             http = await stack.enter_async_context(serving(app(server, coap_log), *settings.http))
-        with _listening("CoAP", settings.coap):
+        with listening("CoAP", settings.coap):
             await _start(server)
         stack.push_async_callback(server.stop)
         await stack.enter_async_context(_telling(server))
@@ -52,7 +51,7 @@ async def _start(server: Server) -> None:
     try:
         await server.start()
     except StoreError as error:
-        raise Failed(f"what was kept cannot be read: {error}.") from None
+        raise Failed(f"what the server kept cannot be used: {error}.") from None
 
 
 def _trace(tracers: Sequence[Tracer], traced: Traced) -> None:
@@ -60,31 +59,14 @@ def _trace(tracers: Sequence[Tracer], traced: Traced) -> None:
         tracer(traced)
 
 
-def _definitions(folder: FilePath | None) -> Definitions:
-    try:
-        return with_folder(folder)
-    except DefinitionError as error:
-        raise Failed(str(error)) from None
-    except OSError as error:
-        raise Failed(f"the object definitions cannot be read: {error}.") from None
-
-
-def _make_folder(folder: FilePath | None) -> None:
+def _store(folder: FilePath | None) -> Store:
     if folder is None:
-        return
+        return MemoryStore()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Failed(f"{folder} cannot be made: {error.strerror}.") from None
-
-
-@contextmanager
-def _listening(name: str, address: Address) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror or error}"
-        raise Failed(f"the {name} address {address} {reason}.") from None
+    return SqliteStore(folder)
 
 
 @asynccontextmanager
