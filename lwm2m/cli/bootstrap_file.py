@@ -44,7 +44,7 @@ from lwm2m.server.bootstrap_config import (
 COAP = Address("127.0.0.1", 5783)
 HTTP = Address("127.0.0.1", 8081)
 
-_SERVER: dict[str, type] = {"coap": str, "http": str, "objects": str, "trace": bool, "insecure": bool}
+_SERVER: dict[str, type] = {"coap": str, "http": str, "objects": str, "state": str, "trace": bool, "insecure": bool}
 _CONFIGURATION: dict[str, type] = {
     "endpoint": str,
     "pattern": str,
@@ -79,7 +79,12 @@ _OPERATION: dict[str, type] = {
     "resources": dict,
     "continue_on_error": bool,
 }
-_READERS: dict[str, Callable[[str], Any]] = {"coap": Address.parse, "http": Address.parse, "objects": FilePath}
+_READERS: dict[str, Callable[[str], Any]] = {
+    "coap": Address.parse,
+    "http": Address.parse,
+    "objects": FilePath,
+    "state": FilePath,
+}
 _SPELT = frozenset({Type.OPAQUE, Type.OBJLNK, Type.TIME})
 
 

@@ -28,6 +28,14 @@ def bootstrap_server(
             "Options go before it.",
         ),
     ] = None,
+    state: Annotated[
+        FilePath | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for what outlives the process: configurations that came over HTTP, keys included, in a file "
+            "for its owner only; made if missing. Without it they are gone after a restart.",
+        ),
+    ] = None,
     objects: Annotated[
         FilePath | None, typer.Option(metavar="DIR", help="Folder of object definitions (DDF XML) of your own.")
     ] = None,
@@ -42,7 +50,7 @@ def bootstrap_server(
     """
     from lwm2m.cli.bootstrap_serving import run  # the verbs need neither CoAP nor a web framework
 
-    options = {"coap": coap, "http": http, "objects": objects, "trace": trace, "insecure": insecure}
+    options = {"coap": coap, "http": http, "state": state, "objects": objects, "trace": trace, "insecure": insecure}
     try:
         asyncio.run(run(config, options))
     except OptionError as error:

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from lwm2m.cli.bootstrap_file import bootstrap_configs, bootstrap_settings
+from lwm2m.cli.failure import Failed
 from lwm2m.cli.settings import Address
 from lwm2m.cli.starting import definitions_in, listening
 from lwm2m.cli.stopping import stopped
@@ -25,7 +26,10 @@ from lwm2m.server import (
     BootstrapServer,
     Overflow,
     SessionEvent,
+    StoreError,
 )
+from lwm2m.server.store.configurations import MemoryConfigurations
+from lwm2m.server.store.sqlite_configurations import SqliteConfigurations
 from lwm2m.web import bootstrap_app
 from lwm2m.web.serving import serving
 
@@ -46,12 +50,13 @@ async def run(config: FilePath | None, options: Mapping[str, Any]) -> None:
     definitions = definitions_in(settings.objects)
     configs = BootstrapConfigs() if file is None else bootstrap_configs(file, definitions)
     endpoint = open_endpoint(*settings.coap, tracer=Trace(definitions, typer.echo) if settings.trace else None)
-    server = BootstrapServer([endpoint], configs, definitions)
+    store = MemoryConfigurations() if settings.state is None else SqliteConfigurations(settings.state)
+    server = BootstrapServer([endpoint], configs, definitions, store)
     async with AsyncExitStack() as stack:
         with listening("HTTP", settings.http):
             http = await stack.enter_async_context(serving(bootstrap_app(server), *settings.http))
         with listening("CoAP", settings.coap):
-            await server.start()
+            await _start(server)
         stack.push_async_callback(server.stop)
         await stack.enter_async_context(_telling(server))
         stop = asyncio.create_task(stopped(), name="stop")
@@ -59,6 +64,13 @@ async def run(config: FilePath | None, options: Mapping[str, Any]) -> None:
         typer.echo(f"CoAP  {endpoint.uri}")
         typer.echo(f"HTTP  http://{Address(*http)}")
         await stop
+
+
+async def _start(server: BootstrapServer) -> None:
+    try:
+        await server.start()
+    except StoreError as error:
+        raise Failed(f"what the server kept cannot be used: {error}.") from None
 
 
 @asynccontextmanager

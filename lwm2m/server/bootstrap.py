@@ -30,6 +30,7 @@ from lwm2m.server.bootstrap_session import (
     Start,
     Unanswered,
 )
+from lwm2m.server.store.configurations import ConfigurationStore, MemoryConfigurations
 from lwm2m.server.streams import Broadcast, Stream
 
 log = logging.getLogger(__name__)
@@ -64,14 +65,16 @@ BootstrapEventStream: TypeAlias = Stream[BootstrapEvent]
 
 
 class BootstrapServer:
-    """Serves on all `endpoints`. `wall` gives Unix seconds. Each request to a client waits up to `timeout` seconds,
-    None: as long as CoAP retransmits."""
+    """Serves on all `endpoints`. `configs` are those it always has; what `configure` is given is kept in `store`, and
+    goes before them. `wall` gives Unix seconds. Each request to a client waits up to `timeout` seconds, None: as long
+    as CoAP retransmits."""
 
     def __init__(
         self,
         endpoints: Sequence[Endpoint],
         configs: BootstrapConfigs = BootstrapConfigs(),  # noqa: B008  # immutable
         definitions: Definitions | None = None,
+        store: ConfigurationStore | None = None,
         wall: Callable[[], float] = time.time,
         limits: BootstrapLimits = BootstrapLimits(),  # immutable
         *,
@@ -79,6 +82,7 @@ class BootstrapServer:
     ) -> None:
         self.definitions = (shipped() if definitions is None else definitions).choose({OSCORE: OSCORE_VERSION})
         self.configs = configs
+        self._store: ConfigurationStore = MemoryConfigurations() if store is None else store
         self._endpoints = tuple(endpoints)
         self._wall = wall
         self._limits = limits
@@ -88,6 +92,7 @@ class BootstrapServer:
         self._broadcast: Broadcast[BootstrapEvent] = Broadcast(limits.max_events)
         self._running: dict[str, _Running] = {}
         self._is_serving = False
+        self._changing = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -99,7 +104,9 @@ class BootstrapServer:
         await self.stop()
 
     async def start(self) -> None:
-        """Raises OSError when an address is taken."""
+        """Take in what the store kept, then serve. Raises StoreError, OSError when an address is taken."""
+        for name, config in (await self._store.load()).items():
+            self.configs = self.configs.with_endpoint(name, config)
         serving: list[Endpoint] = []
         try:
             for endpoint in self._endpoints:
@@ -108,6 +115,7 @@ class BootstrapServer:
         except OSError:
             for endpoint in serving:
                 await endpoint.stop()
+            await self._store.close()
             raise
         self._is_serving = True
 
@@ -124,19 +132,25 @@ class BootstrapServer:
             await asyncio.wait(tasks)
         for endpoint in self._endpoints:
             await endpoint.stop()
+        await self._store.close()
         self._broadcast.end()
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         return self._endpoints
 
-    def configure(self, endpoint: str, config: BootstrapConfig) -> None:
-        """From the client's next Bootstrap-Request on."""
-        self.configs = self.configs.with_endpoint(endpoint, config)
+    async def configure(self, endpoint: str, config: BootstrapConfig) -> None:
+        """From the client's next Bootstrap-Request on. Raises StoreError."""
+        async with self._changing:
+            await self._store.keep(endpoint, config)
+            self.configs = self.configs.with_endpoint(endpoint, config)
 
-    def remove(self, endpoint: str) -> None:
-        """Raises KeyError when the endpoint has no configuration of its own."""
-        self.configs = self.configs.without_endpoint(endpoint)
+    async def remove(self, endpoint: str) -> None:
+        """Raises KeyError when the endpoint has no configuration of its own, StoreError."""
+        async with self._changing:
+            remaining = self.configs.without_endpoint(endpoint)
+            await self._store.drop(endpoint)
+            self.configs = remaining
 
     def sessions(self) -> list[SessionLog]:
         """Those that run, the last ones that ended and what was refused, the oldest first."""

@@ -97,7 +97,7 @@ async def configure(request: Request, ep: str, server: TheServer) -> Response:
     config = config_of(await _json(request), server.definitions)
     if found := problems(config, server.definitions):
         raise BadConfiguration("; ".join(found))
-    server.configure(unquote(ep), config)
+    await server.configure(unquote(ep), config)
     return Response()
 
 
@@ -112,7 +112,7 @@ async def _json(request: Request) -> object:
 @routes.delete("/bootstrap/{ep}")
 async def remove(ep: str, server: TheServer) -> Response:
     try:
-        server.remove(unquote(ep))
+        await server.remove(unquote(ep))
     except KeyError:
         return PlainTextResponse(f"no config for {unquote(ep)}", 404)
     return Response(status_code=204)

@@ -71,6 +71,22 @@ async def test_it_bootstraps_from_its_file_and_prints_no_key(tmp_path: FilePath)
         assert spelling not in output
 
 
+async def test_what_came_over_http_is_there_after_a_kill(tmp_path: FilePath) -> None:
+    options = ("--state", str(tmp_path / "state"), "--coap", "127.0.0.1:0", "--http", "127.0.0.1:0")
+    async with running(*options) as process:
+        _, http = (await line(process)), (await line(process)).split()[1]
+        async with httpx.AsyncClient(base_url=http) as web:
+            for endpoint in ("lamp", "gone"):
+                assert (await web.post(f"/api/bootstrap/{endpoint}", json={"toDelete": ["/1"]})).status_code == 200
+            assert (await web.delete("/api/bootstrap/gone")).status_code == 204
+        process.kill()
+    async with running(*options) as process:
+        _, http = (await line(process)), (await line(process)).split()[1]
+        async with httpx.AsyncClient(base_url=http) as web:
+            configs = (await web.get("/api/bootstrap")).json()
+    assert {endpoint: config["toDelete"] for endpoint, config in configs.items()} == {"lamp": ["/1"]}
+
+
 async def test_a_wrong_file_is_told_by_line(tmp_path: FilePath) -> None:
     config = tmp_path / "bootstrap.toml"
     config.write_text('[[configuration]]\nendpoint = "x"\naccounts = 1\n')

@@ -219,10 +219,10 @@ async def test_a_server_that_stops_ends_its_sessions() -> None:
 async def test_a_configuration_can_change_while_the_server_runs(
     server: BootstrapServer, client: ForeignBootstrapClient
 ) -> None:
-    server.configure("dev2", BootstrapConfig(in_order([])))
+    await server.configure("dev2", BootstrapConfig(in_order([])))
     events = server.events()
     assert (await client.ask("ep=dev2")).code == Code.CHANGED
     await ended(events)
     assert client.operations == ["POST /bs"]
-    server.remove("dev2")
+    await server.remove("dev2")
     assert (await client.ask("ep=dev2")).code == Code.BAD_REQUEST

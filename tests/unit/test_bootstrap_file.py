@@ -124,7 +124,7 @@ def operation(path: str, rest: str) -> str:
         ("x = 1\n", 1, "there is no setting 'x' outside"),
         ('[server]\ncoap = "x"\n', 2, "'x' is no address"),
         ("[server]\n\ncoap = 1\n", 3, "coap is a text in quotes"),
-        ('[server]\nstate = "x"\n', 2, "there is no setting 'state' in server"),
+        ('[server]\ncoap_stack = "x"\n', 2, "there is no setting 'coap_stack' in server"),
         ("[[configuration]]\n", 1, "has an endpoint, a pattern or default = true"),
         (f'{LAMP}pattern = "x"\n', 2, "has an endpoint, a pattern or default = true"),
         (f"{LAMP}\n{LAMP}", 5, "there is a second configuration of endpoint lamp"),
