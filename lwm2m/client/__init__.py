@@ -4,6 +4,10 @@ from lwm2m.client.client import Client
 from lwm2m.client.data_model import Actuator, DataModel
 from lwm2m.client.dispatch import Guarding, Removing
 from lwm2m.client.events import (
+    BootstrapFailed,
+    Bootstrapped,
+    Bootstrapping,
+    BootstrapServed,
     ClientEvent,
     Deregistered,
     Disabled,
@@ -16,16 +20,22 @@ from lwm2m.client.events import (
     Updated,
     UpdateFailed,
 )
+from lwm2m.client.network import Network
 from lwm2m.client.registration import State
 
 __all__ = [
     "Actuator",
+    "BootstrapFailed",
+    "BootstrapServed",
+    "Bootstrapped",
+    "Bootstrapping",
     "Client",
     "ClientEvent",
     "DataModel",
     "Deregistered",
     "Disabled",
     "Guarding",
+    "Network",
     "Notified",
     "ObservationEnded",
     "Registered",

@@ -20,11 +20,14 @@ _AT_REST = frozenset({State.IDLE, State.FAILED})
 
 
 class Accounts:
-    """`make` builds an account, which may not say anything yet."""
+    """`make` builds an account, which may not say anything yet; `bootstrap` is called when no server is left to try."""
 
-    def __init__(self, model: DataModel, make: Callable[[ServerAccount], Account]) -> None:
+    def __init__(
+        self, model: DataModel, make: Callable[[ServerAccount], Account], bootstrap: Callable[[], object]
+    ) -> None:
         self._model = model
         self._make = make
+        self._bootstrap = bootstrap
         self._order = RegistrationOrder()
         self._moved = asyncio.Event()
         self._begun = False
@@ -77,6 +80,10 @@ class Accounts:
         elif account.state is State.FAILED:
             self._perform(self._order.failed(account.pair.short_server_id))
 
+    @property
+    def any_registered(self) -> bool:
+        return any(account.state in REGISTERED for account in self)
+
     async def registered(self, short_server_id: int | None) -> None:
         """Wait until this one, or any, is registered."""
         while not any(account.state in REGISTERED for account in self._named(short_server_id)):
@@ -128,3 +135,5 @@ class Accounts:
             if isinstance(action, Begin):
                 account = self._accounts[action.short_server_id]
                 account.feed(Start() if account.state in _AT_REST else Restart())
+            else:
+                self._bootstrap()

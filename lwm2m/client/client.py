@@ -9,14 +9,26 @@ from types import TracebackType
 from typing import Self
 
 from lwm2m.attributes import ThresholdMode
-from lwm2m.client.account import NOT_FOR_YOU, Account, Presentation
+from lwm2m.client.account import ANSWER_FIRST, NOT_FOR_YOU, Account, Presentation
 from lwm2m.client.accounts import Accounts
+from lwm2m.client.bootstrap_session import BootstrapSession
+from lwm2m.client.bootstrapping import Bootstrapping
 from lwm2m.client.data_model import UNLISTED, Actuator, DataModel
 from lwm2m.client.dispatch import DeviceManagement
 from lwm2m.client.events import ClientEvent, EventStream, Registered
-from lwm2m.client.initial_accounts import add_accounts
+from lwm2m.client.initial_accounts import BootstrapServer, add_accounts
 from lwm2m.client.network import Network
-from lwm2m.client.pairing import SECURITY, SERVER, ServerAccount, server_accounts, server_of
+from lwm2m.client.pairing import (
+    OSCORE,
+    SECURITY,
+    SERVER,
+    BootstrapAccount,
+    ServerAccount,
+    bootstrap_account,
+    server_accounts,
+    server_of,
+    value_of,
+)
 from lwm2m.client.registration import Changed, Registration, State
 from lwm2m.client.simulated import Simulated
 from lwm2m.client.standard_objects import device
@@ -31,10 +43,11 @@ from lwm2m.coap.message import Peer, Request, Response
 from lwm2m.errors import MethodNotAllowed
 from lwm2m.link_format import Link
 from lwm2m.model.checking import check
+from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
-from lwm2m.model.record import Record
+from lwm2m.model.record import ObjectLink, Record
 
 GATHER = 0.1
 _ROOT = Link("/", {"rt": '"oma.lwm2m"', "ct": '"60 110 112 11542"'})
@@ -53,6 +66,8 @@ class Client:
     started; without it `open_endpoint` makes one for each local address that leads to a server.
     `gather` is how many seconds changes of the object list are collected before the servers are told of them.
     `objects` are objects that act by themselves: each is the actuator of its own object id.
+    `bootstrap` is the URI of a bootstrap server, asked `hold_off` seconds after it turned out that no server account
+    leads to a registration, or that there is none.
     `network` brings the device into the network that an account asks for.
 
     Raises ValueError for an endpoint name, a server URI, a version, a binding or records that cannot be."""
@@ -70,6 +85,8 @@ class Client:
         coap: Endpoint | None = None,
         open_endpoint: Callable[[str], Endpoint] | None = None,
         network: Network | None = None,
+        bootstrap: str | None = None,
+        hold_off: int = 0,
         version: str = "1.1",
         binding: str = "U",
         gather: float = GATHER,
@@ -89,19 +106,24 @@ class Client:
         own = [record for standard in self._objects.values() for record in standard.records()]
         self.data_model = DataModel(map(self._checked, [*own, *records]))
         self._version = version
-        self._complete((server,) if isinstance(server, str) else tuple(server), lifetime, binding)
+        asked = None if bootstrap is None else BootstrapServer(bootstrap, hold_off)
+        self._complete((server,) if isinstance(server, str) else tuple(server), asked, lifetime, binding)
         self._actuator = actuator or self._simulated(wall_clock)
         self._gather = gather
         self._limits = limits
         self._threshold_mode = threshold_mode
         self._clock = clock
+        self._wall_clock = wall_clock
         self._network = network
         self._events = EventStream()
         make = open_endpoint or (lambda host: AiocoapEndpoint(host, 0, limits=limits))
         self._sockets = Sockets(coap, make, self._handle)
-        self._accounts = Accounts(self.data_model, self._account)
+        self._later: set[asyncio.TimerHandle] = set()
+        preferred = None if version == "1.0" else ContentFormat.SENML_CBOR
+        self._bootstrapping = Bootstrapping(self, self._reach, endpoint, preferred, clock)
+        self._accounts = Accounts(self.data_model, self._account, self._bootstrapping.begin)
         self._server_object = server_object.ServerObject(
-            self.update, self.remove, self._accounts.tell, _no_bootstrap, version
+            self.update, self.remove, self._accounts.tell, self.bootstrap, version
         )
 
     @property
@@ -120,11 +142,15 @@ class Client:
         return next((account.server for account in self._accounts), "")
 
     async def start(self) -> None:
-        """Begin to register; returns before a server answered. Raises OSError when a given Endpoint cannot bind."""
+        """Begin to register, or to bootstrap; returns before a server answered. Raises OSError when a given Endpoint
+        cannot bind."""
         await self._sockets.start()
         for standard in self._objects.values():
             standard.start(self)
-        self._accounts.begin()
+        if len(self._accounts):
+            self._accounts.begin()
+        else:
+            self._bootstrapping.begin()
 
     async def registered(self, timeout: float | None = None, short_server_id: int | None = None) -> None:
         """Wait until the client is registered with this server, or with any. Raises TimeoutError, which says why the
@@ -134,13 +160,16 @@ class Client:
                 await self._accounts.registered(short_server_id)
         except TimeoutError:
             failures = [f"{uri}: {why or 'no answer yet'}" for uri, why in self._accounts.failures(short_server_id)]
-            why = "; ".join(failures) or "there is no such account"
+            why = "; ".join(failures) or self._bootstrapping.last_failure or "there is no such account"
             raise TimeoutError(f"{self.endpoint} is not registered with {why}") from None
 
     async def stop(self, deregister: bool = True) -> None:
         """De-register, close the socket, end every task. Takes a good second at most, with dead servers too."""
         for standard in self._objects.values():
             await standard.stop()
+        for handle in self._later:
+            handle.cancel()
+        await self._bootstrapping.stop()
         await self._accounts.stop(deregister)
         await self._sockets.stop()
         self._events.close()
@@ -184,14 +213,65 @@ class Client:
                 standard.registered()
 
     def moved(self, account: Account) -> None:
+        if account.state is State.REGISTERED:
+            self._bootstrapping.registered()
         self._accounts.moved(account)
 
     async def prepare(self, account: Account) -> None:
         if self._network is not None and (link := server_object.apn_link(self.data_model, account.pair.server)):
             await self._network.use_apn(link)
 
+    def bootstrap(self) -> None:
+        """Ask the bootstrap server for a new configuration, as when a server executes the Bootstrap-Request Trigger.
+        Raises LwM2MError when there is none to ask."""
+        if self.bootstrap_account() is None:
+            raise MethodNotAllowed("this client has no bootstrap server")
+        self._after_the_answer(self._bootstrapping.begin_anew)
+
+    def bootstrap_account(self) -> BootstrapAccount | None:
+        return bootstrap_account(self.data_model)
+
+    def bootstrap_session(self) -> BootstrapSession:
+        return BootstrapSession(self.data_model, self.definitions, self._version, self._said(self._version))
+
+    def adopt(self, session: BootstrapSession) -> None:
+        removed, records, written = session.difference(self.data_model)
+        vanished = frozenset[Path]().union(*map(self.data_model.remove, removed))
+        now = int(self._wall_clock())
+        stamps = [Record(path.child(server_object.LAST_BOOTSTRAPPED), now) for path in written if path[0] == SERVER]
+        known = [stamp for stamp in stamps if self.definitions.resource(stamp.path)]
+        changed = self.data_model.update([*records, *known])
+        for account in self._accounts:
+            account.vanished(vanished - changed)
+            account.changed(changed | vanished, Changed())
+        self._settle_accounts()
+        self._after_the_answer(self._accounts.begin)
+
+    def give_way(self) -> None:
+        if self._accounts.any_registered:
+            self._bootstrapping.registered()
+        else:
+            self._accounts.begin()
+
+    def purge_bootstrap_account(self) -> None:
+        account = self.bootstrap_account()
+        if account is not None:
+            oscore = value_of(self.data_model, account.security.child(OSCORE))
+            link = [Path(oscore.object_id, oscore.instance_id)] if isinstance(oscore, ObjectLink) else []
+            self.remove([account.security, *link])
+
+    def _after_the_answer(self, act: Callable[[], None]) -> None:
+        def ring() -> None:
+            self._later.discard(handle)
+            act()
+
+        handle = asyncio.get_running_loop().call_later(ANSWER_FIRST, ring)
+        self._later.add(handle)
+
     def _handle(self, request: Request, peer: Peer) -> Response | Awaitable[Response]:
         """The Handler of every socket."""
+        if self._bootstrapping.serves(peer):
+            return self._bootstrapping.handle(request)
         account = self._accounts.of_peer(peer)
         return NOT_FOR_YOU if account is None else account.handle(request, peer)
 
@@ -199,16 +279,17 @@ class Client:
         """Let the accounts know what changed of the data model."""
         for account in self._accounts:
             account.changed(changed, self._concerning_registration(account, changed))
-        if any(path[0] in (SECURITY, SERVER) and (len(path) < 3 or path[2] in _PAIRING) for path in changed):
-            self._take_over_accounts()
+        if any(_concerns_accounts(path) for path in changed):
+            self._settle_accounts()
+            self._accounts.join()
 
-    def _take_over_accounts(self) -> None:
+    def _settle_accounts(self) -> None:
+        """Let the accounts be those of the data model, and complete their Server instances."""
         for gone in self._accounts.take_over():
             if server_of(self.data_model, gone.short_server_id) == gone.server:
                 self.remove([gone.server])
         for account in self._accounts:
             self.update(server_object.executables(self.data_model, account.pair.server))
-        self._accounts.join()
 
     def _in_charge(self, path: Path) -> Actuator:
         return self._objects.get(path[0], self._actuator)
@@ -224,10 +305,12 @@ class Client:
         except ValueError as error:
             raise ValueError(f"{record.path}: {error}") from None
 
-    def _complete(self, servers: Sequence[str], lifetime: int, binding: str) -> None:
-        for uri in servers:
+    def _complete(self, servers: Sequence[str], asked: BootstrapServer | None, lifetime: int, binding: str) -> None:
+        for uri in (*servers, *([asked.uri] if asked else [])):
             parse_uri(uri)
-        add_accounts(self.data_model, servers, lifetime, binding)
+        add_accounts(self.data_model, servers, asked, lifetime, binding)
+        if not server_accounts(self.data_model) and bootstrap_account(self.data_model) is None:
+            raise ValueError("a client needs a server or a bootstrap server")
         for account in server_accounts(self.data_model):
             server_object.binding(self.data_model, account.server, self._version)
         self.data_model.update(device.completed(self.data_model, binding))
@@ -238,8 +321,11 @@ class Client:
             self.data_model.live(device.CURRENT_TIME, clock.now)
         return Simulated(self, clock)
 
+    def _reach(self, uri: str) -> Transport:
+        return Transport(self._sockets, uri)
+
     def _account(self, pair: ServerAccount) -> Account:
-        transport = Transport(self._sockets, pair.uri)
+        transport = self._reach(pair.uri)
         return Account(
             pair,
             self._presentation(pair.server),
@@ -291,5 +377,5 @@ class Client:
         )
 
 
-def _no_bootstrap() -> None:
-    raise MethodNotAllowed("this client has no bootstrap server")
+def _concerns_accounts(path: Path) -> bool:
+    return path[0] in (SECURITY, SERVER) and (len(path) < 3 or path[2] in _PAIRING)

@@ -41,6 +41,13 @@ class DataModel:
         self._live: dict[Path, Callable[[], Value]] = {}
         self.update(records)
 
+    def copy(self) -> DataModel:
+        """What is there now; changes of one do not show in the other. A live value is what it reads as now."""
+        copied = DataModel()
+        copied._objects = {object_id: {} for object_id in self._objects}
+        copied.update(self.read(Path()))
+        return copied
+
     def update(self, records: Iterable[Record]) -> frozenset[Path]:
         """The paths that appeared or got another value; an equal value is no change, though its time is kept."""
         changed: set[Path] = set()

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from lwm2m.attributes import Reason
 from lwm2m.coap.message import Code, Request
 from lwm2m.model.path import Path
+from lwm2m.operations.bootstrap import BootstrapOperation
 from lwm2m.operations.device_management import DeviceOperation
 
 QUEUE_LENGTH = 1000
@@ -97,8 +98,41 @@ class ObservationEnded:
     short_server_id: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Bootstrapping:
+    """The client decided to ask this bootstrap server, after its hold-off time."""
+
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class BootstrapServed:
+    """What the bootstrap server asked, and our answer's code. `operation` is None where the request was none."""
+
+    request: Request
+    operation: BootstrapOperation | None
+    code: Code
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrapped:
+    """A new configuration is in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootstrapFailed:
+    """The configuration is what it was. `retry_in` in seconds; None: no further try."""
+
+    reason: str
+    retry_in: float | None
+
+
 ClientEvent: TypeAlias = (
-    Registering
+    Bootstrapping
+    | BootstrapServed
+    | Bootstrapped
+    | BootstrapFailed
+    | Registering
     | Registered
     | RegistrationFailed
     | Updated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from lwm2m.client.data_model import DataModel
 from lwm2m.client.pairing import (
@@ -19,16 +20,27 @@ from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
 
 
-def add_accounts(model: DataModel, servers: Sequence[str], lifetime: int, binding: str) -> None:
+class BootstrapServer(NamedTuple):
+    """Where a client asks for its configuration, and the seconds that it waits before."""
+
+    uri: str
+    hold_off: int = 0
+
+
+def add_accounts(
+    model: DataModel, servers: Sequence[str], bootstrap: BootstrapServer | None, lifetime: int, binding: str
+) -> None:
     """An account for each URI that no Security instance names. Server instances of the model without one are taken
-    first; a new one keeps trying for ever."""
+    first; a new one keeps trying for ever, unless there is a bootstrap server to ask."""
+    if bootstrap is not None and not _is_named(model, bootstrap.uri):
+        model.update(security.bootstrap_account(model, bootstrap.uri, bootstrap.hold_off))
     for instance in server_instances(model):
         if short_server_id(model, instance) is None:
             model.update([Record(instance.child(server.SHORT_SERVER_ID), _free_id(model))])
         model.update(server.completed(model, instance, lifetime, binding))
     for uri in servers:
         if not _is_named(model, uri):
-            number = _unpaired(model) or _add_server(model, lifetime, binding)
+            number = _unpaired(model) or _add_server(model, lifetime, binding, persistent=bootstrap is None)
             model.update(security.account(model, uri, number))
 
 
@@ -42,11 +54,11 @@ def _unpaired(model: DataModel) -> int | None:
     return next((number for number in numbers if number is not None and number not in paired), None)
 
 
-def _add_server(model: DataModel, lifetime: int, binding: str) -> int:
+def _add_server(model: DataModel, lifetime: int, binding: str, *, persistent: bool) -> int:
     taken = model.instances(SERVER)
     instance = Path(SERVER, next(number for number in range(len(taken) + 1) if number not in taken))
     number = _free_id(model)
-    values: dict[int, Value] = {server.SHORT_SERVER_ID: number, **server.PERSISTENT}
+    values: dict[int, Value] = {server.SHORT_SERVER_ID: number, **(server.PERSISTENT if persistent else {})}
     model.update(Record(instance.child(resource), value) for resource, value in values.items())
     model.update(server.completed(model, instance, lifetime, binding))
     return number

@@ -62,7 +62,7 @@ class Transport:
 
     def __init__(self, sockets: Sockets, uri: str) -> None:
         self._sockets = sockets
-        self._uri = uri
+        self.uri = uri
         self._host = ""
         self._endpoint: Endpoint | None = None
 
@@ -70,7 +70,7 @@ class Transport:
         """The endpoint on each local address from which the server may be reached, the one in use first; going on to
         the next gives up the one before. Raises Unreachable, OSError."""
         try:
-            server = parse_uri(self._uri)
+            server = parse_uri(self.uri)
         except ValueError as error:
             raise Unreachable(str(error)) from None
         if self._sockets.given is not None:

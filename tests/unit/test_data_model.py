@@ -121,3 +121,13 @@ def test_a_live_value_is_read_fresh_and_goes_with_its_path() -> None:
     model.remove(Path(3, 0))
     model.update([Record(Path(3, 0, 13), 5)])
     assert model.value(Path(3, 0, 13)) == 5
+
+
+def test_a_copy_has_everything_and_goes_its_own_way() -> None:
+    model = DataModel([Record(Path(9), None), Record(Path(3, 0, 0), "Acme"), Record(Path(3, 0, 11, 0), 0)])
+    copy = model.copy()
+    assert (copy.objects(), copy.read(Path())) == (model.objects(), model.read(Path()))
+    copy.update([Record(Path(3, 0, 11, 1), 5)])
+    copy.remove(Path(9))
+    assert model.objects() == (3, 9)
+    assert model.resource_instances(Path(3, 0, 11)) == (0,)
