@@ -4,14 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test interop check bench fleet fuzz clean
+.PHONY: demo test interop check bench fleet fuzz conformance clean
 
 demo: $(READY)            ## the whole chain on loopback, until Ctrl-C
 	@exec $(BIN)/osap-bridge demo
 
 test: $(READY)            ## all tests
 	$(BIN)/python -m pytest -n 2 tests/test_layers.py tests/unit tests/property
-	$(BIN)/python -m pytest tests/integration tests/interop
+	$(BIN)/python -m pytest tests/integration tests/interop tests/conformance
 
 interop: $(READY)         ## with Eclipse Leshan in both directions; built by Maven once, skipped without Java
 	$(BIN)/python -m pytest -m leshan -rs tests/interop
@@ -20,6 +20,9 @@ check: $(READY)           ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+conformance: $(READY)    ## the cases of OMA's suite; writes docs/conformance.md
+	$(BIN)/python -m pytest tests/conformance --conformance-table docs/conformance.md
 
 bench: fleet              ## what is measured; figures for this machine
 

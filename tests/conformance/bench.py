@@ -1,0 +1,300 @@
+"""A client and a server of ours with a wire between them that remembers what crossed it.
+
+What a case asserts is on the wire; what the two libraries say of it is asserted elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lwm2m.client import Client
+from lwm2m.coap.endpoint import Endpoint
+from lwm2m.coap.message import Code, Peer, Request, Response
+from lwm2m.codec import decode
+from lwm2m.link_format import Link, parse
+from lwm2m.model.content_format import ContentFormat
+from lwm2m.model.path import Path
+from lwm2m.model.record import Record, Value
+from lwm2m.operations import Body, Create, Delete, DeviceOperation, Discover, Execute, Read, Write, WriteAttributes
+from lwm2m.server import Server
+from lwm2m.testing import Crossing, Datagram, Network, VirtualTimeLoop, run
+from tests.conformance.configurations import CONFIGURATIONS
+from tests.wire import DEVICE, SERVER
+
+ENDPOINT = "urn:conformance:1"
+SOON = 3.0
+"""Seconds within which something has to cross that is due at once."""
+LOOKS = 2000
+"""How often the wire is looked at, at most, while something is awaited."""
+
+
+class Wire(Protocol):
+    """A network that remembers. `lwm2m.testing.Network` is one, and so is real UDP with a recorder."""
+
+    crossings: list[Crossing]
+
+    def endpoint(self, host: str, port: int = 0) -> Endpoint: ...
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request and its first response. `at` is when the request left."""
+
+    at: float
+    source: str
+    request: Datagram
+    response: Datagram
+
+    @property
+    def code(self) -> Code:
+        return Code(self.response.code)
+
+    @property
+    def path(self) -> Path:
+        return Path.parse(self.request.path)
+
+    @property
+    def payload(self) -> bytes:
+        return self.response.payload
+
+
+@dataclass(frozen=True)
+class Notification:
+    at: float
+    message: Datagram
+
+
+class Bench:
+    """`server`, `client` and what crosses between them. Everything before `mark` is of no interest any more."""
+
+    def __init__(self, wire: Wire, server: Server, client: Client, server_host: str, device_host: str) -> None:
+        self.wire = wire
+        self.server = server
+        self.client = client
+        self.server_host = server_host
+        self.device_host = device_host
+        self.mark = 0
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether waiting costs nothing."""
+        return isinstance(asyncio.get_running_loop(), VirtualTimeLoop)
+
+    # What the server asks
+
+    def begin(self) -> None:
+        """What crossed so far is of no interest any more."""
+        self.mark = len(self.wire.crossings)
+
+    async def ask(self, operation: DeviceOperation) -> Exchange:
+        self.begin()
+        await self.server.ask(ENDPOINT, operation)
+        return self.last()
+
+    def last(self) -> Exchange:
+        """The newest answered request of the server since the mark; what comes later is looked for after it."""
+        found = [exchange for exchange in self.exchanges() if exchange.source == self.server_host]
+        assert found, "the server asked nothing"
+        return found[-1]
+
+    async def read(self, path: str, accept: int | None = None) -> Exchange:
+        return await self.ask(Read(Path.parse(path), accept))
+
+    async def write(
+        self, path: str, values: Value | Mapping[str, Value], content_format: int, *, replace: bool = True
+    ) -> Exchange:
+        """One value, or values by their path beneath this one, as "2" or "0/1"."""
+        return await self.ask(Write(Path.parse(path), self.body(path, values, content_format), replace))
+
+    async def write_bytes(self, path: str, payload: bytes, content_format: int, *, replace: bool = True) -> Exchange:
+        """Bytes as a document prints them."""
+        return await self.ask(Write(Path.parse(path), Body(payload, content_format), replace))
+
+    async def execute(self, path: str, arguments: str = "") -> Exchange:
+        return await self.ask(Execute(Path.parse(path), arguments))
+
+    async def discover(self, path: str) -> Exchange:
+        return await self.ask(Discover(Path.parse(path)))
+
+    async def attributes(self, path: str, **attributes: str | int | None) -> Exchange:
+        texts = {name: None if value is None else str(value) for name, value in attributes.items()}
+        return await self.ask(WriteAttributes(Path.parse(path), texts))
+
+    async def create(self, path: str, body: Body) -> Exchange:
+        return await self.ask(Create(Path.parse(path), body))
+
+    async def delete(self, path: str) -> Exchange:
+        return await self.ask(Delete(Path.parse(path)))
+
+    async def observe(self, path: str, accept: int | None = None) -> Exchange:
+        self.begin()
+        await self.server.observe(ENDPOINT, path, accept)
+        return self.last()
+
+    def body(self, path: str, values: Value | Mapping[str, Value], content_format: int) -> Body:
+        target = Path.parse(path)
+        if isinstance(values, Mapping):
+            records = [Record(Path.parse(f"{path}/{name}"), value) for name, value in values.items()]
+        else:
+            records = [Record(target, values)]
+        return self.server.body(ENDPOINT, target, records, content_format)
+
+    # What the device sends
+
+    async def coming(self, method: Code, path: str, within: float = SOON) -> Exchange:
+        """The next request of the client to a path that begins so, once it is answered; the mark moves behind it.
+        Raises AssertionError when none comes in time."""
+
+        def found() -> Exchange | None:
+            for exchange in self.exchanges():
+                asked = exchange.request
+                if exchange.source == self.device_host and asked.code == method and asked.path.startswith(path):
+                    return exchange
+            return None
+
+        exchange = await self._until(found, within, f"{method.name} {path}")
+        self.mark = 1 + max(n for n, one in enumerate(self.wire.crossings) if one.data == exchange.request.encode())
+        return exchange
+
+    async def silence(self, during: float, *, method: Code | None = None, path: str = "/") -> None:
+        """Nothing of the client, or no such request, crosses in this time."""
+        begin = len(self.wire.crossings)
+        await asyncio.sleep(during)
+        came = [one for one in self.wire.crossings[begin:] if one.source[0] == self.device_host]
+        if method is not None:
+            came = [one for one in came if one.message.code == method and one.message.path.startswith(path)]
+        assert not came, "\n".join(map(str, came))
+
+    def notifications(self, observed: Exchange) -> list[Notification]:
+        """All so far, the first answer not among them; a retransmission counts once."""
+        seen: dict[int, Notification] = {}
+        for crossing in self._from(self.device_host):
+            message = crossing.message
+            is_one = message.is_response and message.token == observed.request.token
+            if is_one and message.mid != observed.response.mid and message.observe is not None:
+                seen.setdefault(message.mid, Notification(crossing.at, message))
+        return list(seen.values())
+
+    async def notified(self, observed: Exchange, count: int = 1, within: float = 3600) -> list[Notification]:
+        """The next so many notifications from now on."""
+        before = len(self.notifications(observed))
+
+        def found() -> list[Notification] | None:
+            new = self.notifications(observed)[before:]
+            return new[:count] if len(new) >= count else None
+
+        return await self._until(found, within, f"{count} notifications of {observed.request.path}")
+
+    # What crossed
+
+    def exchanges(self) -> list[Exchange]:
+        """All that were answered since the mark, in the order of their answers."""
+        made: list[Exchange] = []
+        asked: dict[bytes, Crossing] = {}
+        for crossing in self.wire.crossings[self.mark :]:
+            message = crossing.message
+            if message.is_request:
+                asked[message.token] = crossing
+            elif message.is_response and message.token in asked:
+                request = asked.pop(message.token)
+                made.append(Exchange(request.at, request.source[0], request.message, message))
+        return made
+
+    def records(self, exchange: Exchange | Notification, path: str | None = None) -> list[Record]:
+        """What an answer or a notification says, decoded; a notification wants the path that is observed."""
+        if isinstance(exchange, Exchange):
+            message, target = exchange.response, exchange.request.path
+        else:
+            message, target = exchange.message, "/"
+        assert message.content_format is not None, "it has no content format"
+        where = Path.parse(target if path is None else path)
+        return list(decode(message.payload, message.content_format, where, self.server.definitions, now=0.0))
+
+    def values(self, exchange: Exchange | Notification, path: str | None = None) -> dict[str, Value | None]:
+        return {str(record.path): record.value for record in self.records(exchange, path)}
+
+    def links(self, exchange: Exchange) -> dict[str, Mapping[str, str | None]]:
+        assert exchange.response.content_format == ContentFormat.LINK
+        return links_of(exchange.payload)
+
+    def _from(self, host: str) -> Iterable[Crossing]:
+        return (crossing for crossing in self.wire.crossings if crossing.source[0] == host)
+
+    async def _until(self, found: Callable[[], Any], within: float, what: str) -> Any:
+        deadline, seen = asyncio.get_running_loop().time() + within, -1
+        while True:
+            if len(self.wire.crossings) != seen:
+                seen = len(self.wire.crossings)
+                if (result := found()) is not None:
+                    return result
+            assert asyncio.get_running_loop().time() < deadline, f"{what} did not come within {within} s"
+            await asyncio.sleep(max(0.02, within / LOOKS))
+
+
+def changed(path: str, value: Value) -> list[Record]:
+    """For `Client.update`."""
+    return [Record(Path.parse(path), value)]
+
+
+def refuse(_request: Request, _peer: Peer) -> Response:
+    """A handler for whoever is asked nothing."""
+    return Response(Code.NOT_FOUND)
+
+
+def links_of(payload: bytes) -> dict[str, Mapping[str, str | None]]:
+    links: tuple[Link, ...] = parse(payload.decode())
+    return {link.target.rstrip("/") or "/": dict(link.attributes) for link in links}
+
+
+@asynccontextmanager
+async def bench_on(
+    wire: Wire, configuration: str, *, registered: bool = True, lifetime: int = 86_400, **more: Any
+) -> AsyncIterator[Bench]:
+    """Both ends up; the client registered, unless the case wants to see it come."""
+    loop = asyncio.get_running_loop()
+    at_server, at_device = wire.endpoint(SERVER, 5683), wire.endpoint(DEVICE)
+    wall = getattr(loop, "wall_time", None)
+    server = Server([at_server], clock=loop.time, **({"wall": wall} if wall else {}))
+    async with server:
+        uri = at_server.uri
+        records = [
+            record._replace(value=lifetime) if record.path == Path(1, 0, 1) else record
+            for record in CONFIGURATIONS[configuration]
+        ]
+        client = Client(ENDPOINT, uri, records, coap=at_device, lifetime=lifetime, clock=loop.time, **more)
+        bench = Bench(wire, server, client, SERVER, DEVICE)
+        try:
+            if registered:
+                await client.start()
+                await client.registered(SOON)
+                bench.mark = len(wire.crossings)
+            yield bench
+        finally:
+            await client.stop()
+
+
+Case = Callable[[Bench], Awaitable[None]]
+
+
+def conforms(configuration: str, **more: Any) -> Callable[[Case], Callable[[], None]]:
+    """Make a case a test in memory and virtual time. `body` is the case itself, `real` runs it over real UDP."""
+
+    def decorate(case: Case) -> Callable[[], None]:
+        async def on(wire: Wire) -> None:
+            async with bench_on(wire, configuration, **more) as bench:
+                await case(bench)
+
+        def test() -> None:
+            run(on(Network()))
+
+        functools.update_wrapper(test, case)
+        test.__signature__ = inspect.Signature()  # type: ignore[attr-defined]  # pytest reads it
+        test.on = on  # type: ignore[attr-defined]
+        return test
+
+    return decorate
