@@ -11,9 +11,17 @@ import pytest
 from aiocoap import CHANGED, CONTENT, GET, POST, PUT
 
 from lwm2m.client import Client
-from lwm2m.client.download import Downloader
-from lwm2m.client.standard_objects.simulated_device import SimulatedDevice
-from lwm2m.client.standard_objects.simulated_package import Flag, SimulatedPackage
+from lwm2m.client.objects import (
+    Device,
+    Downloader,
+    FirmwareUpdate,
+    Flag,
+    PackageError,
+    SimulatedDevice,
+    SimulatedPackage,
+    SimulatedUpdater,
+    Trouble,
+)
 from lwm2m.coap.stacks import open_endpoint
 from lwm2m.model.path import Path
 from tests.integration.test_client import ForeignServer, free_port, server
@@ -233,3 +241,26 @@ async def test_a_factory_reset_brings_the_first_values_back(server: ForeignServe
         registered = await server.next()
     assert "lt=300" in registered.opt.uri_query
     assert not device.device.host.data_model.has(Path(3, 0, 14))
+
+
+async def test_a_firmware_that_no_server_takes_is_rolled_back(server: ForeignServer) -> None:
+    async def refuse(_request: aiocoap.Message) -> aiocoap.Message:
+        return aiocoap.Message(code=aiocoap.FORBIDDEN)
+
+    async def no_pull(_uri: str, _max_size: int) -> bytes:
+        raise PackageError(Trouble.UNSUPPORTED_PROTOCOL)
+
+    updater = SimulatedUpdater()
+    firmware = FirmwareUpdate(updater, no_pull, confirm_within=0.5)
+    async with Client("dev1", server.uri, objects=[Device(), firmware]) as client:
+        await client.registered(5)
+        await server.ask(PUT, "/5/0/0", payload=package(), content_format=OPAQUE)
+        taken, server.render = server.render, refuse  # type: ignore[method-assign]
+        await server.ask(POST, "/5/0/2")
+        async with asyncio.timeout(5):
+            while client.data_model.value(Path(5, 0, 5)) != 8:
+                await asyncio.sleep(0.02)
+                assert updater.running().version in ("1.0", "2.0")
+        assert client.data_model.value(Path(5, 0, 3)) == 2
+        assert client.data_model.value(Path(3, 0, 3)) == "1.0"
+        server.render = taken  # type: ignore[method-assign]
