@@ -1,1 +1,1 @@
-"""The objects that the engine itself needs."""
+"""The objects that the enabler defines: those the engine needs, and those that work by themselves."""
