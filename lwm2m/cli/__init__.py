@@ -14,6 +14,7 @@ from lwm2m.cli.devices import devices, show
 from lwm2m.cli.failure import FailingGroup
 from lwm2m.cli.observing import observe
 from lwm2m.cli.operations import attributes, discover, execute, read, write
+from lwm2m.cli.package import package
 from lwm2m.cli.server import server
 
 EXAMPLES = """
@@ -64,6 +65,7 @@ app.command(epilog="lwm2m discover lamp /3")(discover)
 app.command(epilog="lwm2m observe lamp /3303/0/5700 --follow")(observe)
 app.command(epilog="lwm2m attributes lamp /3303/0/5700 pmin=1 pmax=60 st=0.5")(attributes)
 app.command(epilog="lwm2m decode TLV c40d5182428f --path /3/0")(decode)
+app.command(epilog="lwm2m package firmware.bin 2.0")(package)
 
 
 def main() -> None:
