@@ -41,6 +41,8 @@ from lwm2m.operations import (
 
 _DEVICE = Path(3, 0)
 _OSCORE_OBJECT = 21
+_BLANKS: Mapping[int, Value] = {7: b"", 8: b"", 10: 0}
+"""Of optional resources of object 0."""
 
 
 class Difference(NamedTuple):
@@ -169,12 +171,13 @@ class BootstrapSession:
         raise UnsupportedContentFormat("a Bootstrap-Write of several values needs a content format")
 
     def _known(self, records: Iterable[Record], target: Path) -> Iterator[Record]:
-        """Without resources that the object does not have: they are optional ones of a later version."""
+        """Without resources that the object does not have: they are optional ones of a later version. Those that are
+        left blank go as well."""
         for record in records:
             if not target.contains(record.path):
                 raise BadRequest(f"the payload names something outside {target}")
             known = self._definitions.object(record.path[0]) is None or self._definitions.resource(record.path)
-            if len(record.path) < 3 or known:
+            if len(record.path) < 3 or (known and not _is_left_blank(record)):
                 yield record
 
     def _checked(self, record: Record) -> Record:
@@ -217,6 +220,12 @@ class BootstrapSession:
             if isinstance(link, ObjectLink):
                 kept.add(Path(link.object_id, link.instance_id))
         return kept
+
+
+def _is_left_blank(record: Record) -> bool:
+    """Leshan writes every resource of a Security instance: SMS keys of no bytes, and 0 as the Short Server ID of the
+    bootstrap account, which has none."""
+    return record.path[0] == SECURITY and record.value is not None and record.value == _BLANKS.get(record.path[2])
 
 
 def _quoted(uri: Value | None) -> str:

@@ -164,6 +164,16 @@ def test_an_instance_is_replaced_but_what_it_executes_stays() -> None:
     assert model.resources(Path(1, 0)) == (0, 1, 6, 7, 8)
 
 
+def test_what_leshan_leaves_blank_is_not_there() -> None:
+    model = DataModel(records(FACTORY))
+    bootstrap = session(model)
+    blank: dict[str, Value | None] = {"/0/1/7": b"", "/0/1/8": b"", "/0/1/10": 0}
+    account: dict[str, Value | None] = {"/0/1/0": "coap://bs2", "/0/1/1": True, "/0/1/2": 3}
+    assert code(bootstrap, write("/0/1", {**account, **blank})) == "2.04"
+    adopt(bootstrap, model)
+    assert model.resources(Path(0, 1)) == (0, 1, 2)
+
+
 def test_a_refused_finish_can_be_repaired() -> None:
     bootstrap = session(DataModel(records({"/0/1/0": "coap://bs", "/0/1/1": True, "/0/1/2": 3})))
     bootstrap.perform(BootstrapWrite(Path(1, 0, 5), Body(b"60", ContentFormat.TEXT)))
