@@ -8,21 +8,21 @@ from contextlib import suppress
 
 import cbor2
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lwm2m.codec import CODECS, decode, encode
 from lwm2m.errors import LwM2MError, NotAcceptable
 from lwm2m.model.content_format import ContentFormat
-from lwm2m.model.definition import Type
+from lwm2m.model.definition import ResourceDefinition, Type
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
 from lwm2m.model.record import ObjectLink, Record, Value
 
 DEFINITIONS = shipped()
 TEST_OBJECT = 3442
-STRUCTURED = [ContentFormat.TLV, ContentFormat.SENML_JSON, ContentFormat.SENML_CBOR]
-SINGLE_VALUE = [ContentFormat.TEXT, ContentFormat.OPAQUE, ContentFormat.CBOR]
+PACKS = [ContentFormat.SENML_JSON, ContentFormat.SENML_CBOR, ContentFormat.OMA_JSON]
+STRUCTURED = [ContentFormat.TLV, *PACKS]
 
 ids = st.integers(0, 65534)
 integers = st.integers(-(2**63), 2**63 - 1)
@@ -44,6 +44,7 @@ assert definition is not None
 RESOURCES = [resource for resource in definition.resources.values() if resource.type is not Type.NONE]
 SINGLE = [resource for resource in RESOURCES if not resource.multiple]
 
+roots = st.lists(st.text("lwm2 -", min_size=1).filter(lambda text: not text.isdigit()), max_size=2).map(tuple)
 times = st.none() | st.integers(2**28, 2**40) | st.floats(2**28, 2**40)
 
 
@@ -87,32 +88,64 @@ def test_an_object_round_trips_in_tlv_with_its_empty_instances(records: list[Rec
     assert same(decode(payload, ContentFormat.TLV, base, DEFINITIONS), records)
 
 
-@pytest.mark.parametrize("content_format", [ContentFormat.SENML_JSON, ContentFormat.SENML_CBOR])
-@given(objects(), st.data())
-def test_an_object_round_trips_in_senml_with_its_times(
-    content_format: ContentFormat, records: list[Record], data: st.DataObject
+@pytest.mark.parametrize("content_format", PACKS)
+@given(objects(), st.data(), roots)
+def test_an_object_round_trips_in_packs_with_its_times(
+    content_format: ContentFormat, records: list[Record], data: st.DataObject, root: tuple[str, ...]
 ) -> None:
     timed = [Record(path, value, data.draw(times)) for path, value, _ in records if value is not None]
     for base in (Path(TEST_OBJECT), Path()):
-        payload = encode(timed, content_format, base, DEFINITIONS)
-        assert same(decode(payload, content_format, base, DEFINITIONS), timed)
+        payload = encode(timed, content_format, base, DEFINITIONS, root=root)
+        assert same(decode(payload, content_format, base, DEFINITIONS, root=root), timed)
 
 
-@pytest.mark.parametrize("content_format", [*STRUCTURED, ContentFormat.TEXT, ContentFormat.CBOR])
-@given(st.sampled_from(SINGLE), st.data())
-def test_a_resource_round_trips(content_format: ContentFormat, resource: object, data: st.DataObject) -> None:
-    chosen = next(found for found in SINGLE if found == resource)
-    base = Path(TEST_OBJECT, 0, chosen.id)
-    records = [Record(base, data.draw(VALUES[chosen.type]))]
-    assert same(decode(encode(records, content_format, base, DEFINITIONS), content_format, base, DEFINITIONS), records)
+def can_say(content_format: ContentFormat, kind: Type, base: Path, place: Path) -> bool:
+    """Whether a value of a type that lies at `place` can be said for a request of `base`."""
+    if content_format in (ContentFormat.TEXT, ContentFormat.CBOR):
+        return base == place
+    if content_format is ContentFormat.OPAQUE:
+        return base == place and kind is Type.OPAQUE
+    return content_format is not ContentFormat.TLV or len(base) > 0
 
 
-@pytest.mark.parametrize("content_format", [*STRUCTURED, ContentFormat.CBOR, ContentFormat.OPAQUE])
+@pytest.mark.parametrize("content_format", list(CODECS))
+@pytest.mark.parametrize(
+    "resource", [resource for resource in RESOURCES if resource.id > 100], ids=lambda found: found.id
+)
+@settings(max_examples=10)
+@given(st.data())
+def test_a_value_of_every_type_round_trips_at_every_level(
+    content_format: ContentFormat, resource: ResourceDefinition, data: st.DataObject
+) -> None:
+    path = Path(TEST_OBJECT, 0, resource.id)
+    place = path.child(data.draw(ids)) if resource.multiple else path
+    records = [Record(place, data.draw(VALUES[resource.type]))]
+    for base in (Path(*place[:length]) for length in range(len(place) + 1)):
+        if can_say(content_format, resource.type, base, place):
+            payload = encode(records, content_format, base, DEFINITIONS)
+            assert same(decode(payload, content_format, base, DEFINITIONS), records)
+        else:
+            with pytest.raises(NotAcceptable):
+                encode(records, content_format, base, DEFINITIONS)
+
+
+@pytest.mark.parametrize(
+    "content_format",
+    [ContentFormat.TLV, ContentFormat.SENML_JSON, ContentFormat.SENML_CBOR, ContentFormat.CBOR, ContentFormat.OPAQUE],
+)
 @given(st.binary())
 def test_bytes_of_an_unknown_resource_round_trip(content_format: ContentFormat, value: bytes) -> None:
     base = Path(65000, 0, 1)
     records = [Record(base, value)]
     assert decode(encode(records, content_format, base, DEFINITIONS), content_format, base, DEFINITIONS) == records
+
+
+@given(texts | integers | finite | st.booleans())
+def test_an_unknown_resource_keeps_its_type_in_the_older_json_but_for_data(value: Value) -> None:
+    base = Path(65000, 0, 1)
+    records = [Record(base, value)]
+    payload = encode(records, ContentFormat.OMA_JSON, base, DEFINITIONS)
+    assert same(decode(payload, ContentFormat.OMA_JSON, base, DEFINITIONS), records)
 
 
 @pytest.mark.parametrize("content_format", [ContentFormat.SENML_JSON, ContentFormat.SENML_CBOR, ContentFormat.CBOR])
@@ -228,6 +261,29 @@ json_items = st.recursive(
 def test_any_json_is_read_or_refused(item: object, base: Path) -> None:
     payload = json.dumps(item, default=lambda value: value.decode("latin-1")).encode()
     harmless(payload, ContentFormat.SENML_JSON, base)
+    harmless(payload, ContentFormat.OMA_JSON, base)
+
+
+oma_entries = st.fixed_dictionaries(
+    {},
+    optional={
+        "n": names | cbor_scalars,
+        "t": numbers,
+        "v": numbers | st.booleans(),
+        "sv": st.text(),
+        "bv": st.booleans() | st.text(),
+        "ov": st.text("0123456789:F"),
+    },
+)
+oma_packs = st.fixed_dictionaries(
+    {"e": st.lists(oma_entries | json_items, max_size=4) | json_items},
+    optional={"bn": names | numbers, "bt": numbers | st.text()},
+)
+
+
+@given(oma_packs, BASES)
+def test_any_oma_json_is_read_or_refused(pack: dict[str, object], base: Path) -> None:
+    harmless(json.dumps(pack, default=lambda value: value.decode("latin-1")).encode(), ContentFormat.OMA_JSON, base)
 
 
 @pytest.mark.parametrize("content_format", list(CODECS))
