@@ -46,6 +46,14 @@ def test_the_device_is_named(name: str, payload: bytes) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["oma-json", "OMA_JSON", "11543", "1543"])
+def test_the_json_of_the_first_release_is_read(name: str) -> None:
+    payload = b'{"bt":1700000000,"e":[{"n":"9","v":80},{"n":"0","sv":"Acme","t":-5}]}'
+    battery, maker = rows(run(name, "-", "--path", "/3/0", "--json", stdin=payload))
+    assert (battery["path"], battery["name"], battery["value"]) == ("/3/0/9", "Device / Battery Level", 80)
+    assert (battery["time"], maker["value"], maker["time"]) == (1700000000, "Acme", 1699999995)
+
+
 def test_the_table_has_name_type_value_and_unit() -> None:
     result = run("text", b"21.5".hex(), "--path", "/3303/0/5700")
     assert result.exit_code == 0
