@@ -55,6 +55,7 @@ PURE_MODULES = [
     "lwm2m.client.registration",
     "lwm2m.client.registration_order",
     "lwm2m.client.pairing",
+    "lwm2m.client.queue_mode",
     "lwm2m.client.bootstrap",
     "lwm2m.client.bootstrap_session",
     "lwm2m.client.consistency",

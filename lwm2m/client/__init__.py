@@ -4,6 +4,8 @@ from lwm2m.client.client import Client
 from lwm2m.client.data_model import Actuator, DataModel
 from lwm2m.client.dispatch import Guarding, Removing
 from lwm2m.client.events import (
+    Asleep,
+    Awake,
     BootstrapFailed,
     Bootstrapped,
     Bootstrapping,
@@ -25,13 +27,17 @@ from lwm2m.client.registration import State
 
 __all__ = [
     "Actuator",
+    "Asleep",
+    "Awake",
     "BootstrapFailed",
     "BootstrapServed",
     "Bootstrapped",
     "Bootstrapping",
     "Client",
     "ClientEvent",
+    "Creating",
     "DataModel",
+    "Deleting",
     "Deregistered",
     "Disabled",
     "Guarding",

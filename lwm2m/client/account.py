@@ -79,6 +79,10 @@ class Surroundings(Protocol):
         """The registration is in another state."""
         ...
 
+    def exchanged(self) -> None:
+        """Something was sent to a server, or answered by one."""
+        ...
+
     async def prepare(self, account: Account) -> None:
         """Before a Register: the way to the server has to be there. Raises OSError, Unreachable."""
         ...
@@ -223,6 +227,7 @@ class Account:
         if not isinstance(answer, Response):
             return self._finish(request, operation, answer)
         self._reports.set()
+        self._surroundings.exchanged()
         self._surroundings.publish(events.Served(request, operation, answer.code, self.pair.short_server_id))
         return answer
 
@@ -236,6 +241,7 @@ class Account:
         except Exception:
             _log.exception("the actuator failed on %s /%s", request.method.name, "/".join(request.path))
             response = Response(Code.INTERNAL_SERVER_ERROR)
+        self._surroundings.exchanged()
         self._surroundings.publish(events.Served(request, operation, response.code, self.pair.short_server_id))
         return response
 
@@ -249,6 +255,7 @@ class Account:
             self._reports.set()
         if self._exchange is not None:
             self._exchange.cancel()
+        self._surroundings.exchanged()
         self._exchange = self._spawn(self._ask(action))
 
     async def _ask(self, action: Action) -> None:
@@ -259,6 +266,7 @@ class Account:
             result: Outcome = Failed(_reason(error))
         else:
             result = outcome(action, response)
+            self._surroundings.exchanged()
         if self._exchange is me:
             self._exchange = None
             self.feed(result)
@@ -343,6 +351,7 @@ class Account:
             )
             confirmable = action.confirmable
         try:
+            self._surroundings.exchanged()
             delivery = await self._transport.running.notify(action.subscription, response, confirmable=confirmable)
         except RequestFailed as error:
             _log.info("a notification of %s was not sent: %s", action.path, error)

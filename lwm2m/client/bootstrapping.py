@@ -62,6 +62,8 @@ class Configuring(Protocol):
 
     def purge_bootstrap_account(self) -> None: ...
 
+    def exchanged(self) -> None: ...
+
     def publish(self, event: events.ClientEvent) -> None: ...
 
 
@@ -92,6 +94,11 @@ class Bootstrapping:
     @property
     def state(self) -> BootstrapState:
         return self._sequence.state
+
+    @property
+    def is_busy(self) -> bool:
+        """The bootstrap server is expected to speak."""
+        return self.state in (BootstrapState.HOLDING_OFF, BootstrapState.REQUESTING, BootstrapState.RUNNING)
 
     def begin(self) -> bool:
         """Ask for a configuration, unless that is going on. False: there is no bootstrap server to ask."""
@@ -128,6 +135,7 @@ class Bootstrapping:
         except LwM2MError as error:
             text = error.diagnostic.encode()
             answer = Response(error.code, text, ContentFormat.TEXT if text else None)
+        self._client.exchanged()
         self._client.publish(events.BootstrapServed(request, operation, answer.code))
         if isinstance(operation, BootstrapFinish) and answer.code.is_success:
             self._finish()
@@ -168,6 +176,7 @@ class Bootstrapping:
         match action:
             case SendRequest():
                 self._session = None
+                self._client.exchanged()
                 self._run(self._ask())
             case RollBack():
                 self._session = None

@@ -11,11 +11,12 @@ from typing import Self
 from lwm2m.attributes import ThresholdMode
 from lwm2m.client.account import ANSWER_FIRST, NOT_FOR_YOU, Account, Presentation
 from lwm2m.client.accounts import Accounts
+from lwm2m.client.alarm import Alarm
 from lwm2m.client.bootstrap_session import BootstrapSession
 from lwm2m.client.bootstrapping import Bootstrapping
 from lwm2m.client.data_model import UNLISTED, Actuator, DataModel
 from lwm2m.client.dispatch import DeviceManagement
-from lwm2m.client.events import ClientEvent, EventStream, Registered
+from lwm2m.client.events import Asleep, Awake, ClientEvent, EventStream, Registered
 from lwm2m.client.initial_accounts import BootstrapServer, add_accounts
 from lwm2m.client.network import Network
 from lwm2m.client.pairing import (
@@ -29,7 +30,8 @@ from lwm2m.client.pairing import (
     server_of,
     value_of,
 )
-from lwm2m.client.registration import Changed, Registration, State
+from lwm2m.client.queue_mode import AWAKE_FOR, Wakefulness
+from lwm2m.client.registration import Changed, Registration, State, Triggered
 from lwm2m.client.simulated import Simulated
 from lwm2m.client.standard_objects import device
 from lwm2m.client.standard_objects import server as server_object
@@ -64,6 +66,7 @@ class Client:
     gets one without security. Objects 1 and 3 are completed where they are missing or lack mandatory resources.
     Without an actuator the client is a simulated device. `coap` is an Endpoint for this client alone that has not been
     started; without it `open_endpoint` makes one for each local address that leads to a server.
+    With `queue_mode` it sleeps `awake_for` seconds after the last exchange, until it has something to say.
     `gather` is how many seconds changes of the object list are collected before the servers are told of them.
     `objects` are objects that act by themselves: each is the actuator of its own object id.
     `bootstrap` is the URI of a bootstrap server, asked `hold_off` seconds after it turned out that no server account
@@ -89,7 +92,9 @@ class Client:
         hold_off: int = 0,
         version: str = "1.1",
         binding: str = "U",
+        queue_mode: bool = False,
         gather: float = GATHER,
+        awake_for: float = AWAKE_FOR,
         limits: Limits = Limits(),  # noqa: B008  # immutable
         threshold_mode: ThresholdMode = ThresholdMode.BOTH,
         clock: Callable[[], float] = time.monotonic,
@@ -118,6 +123,9 @@ class Client:
         self._events = EventStream()
         make = open_endpoint or (lambda host: AiocoapEndpoint(host, 0, limits=limits))
         self._sockets = Sockets(coap, make, self._handle)
+        self._queue_mode = queue_mode or "Q" in binding
+        self._wakefulness = Wakefulness(awake_for)
+        self._sleep = Alarm(self._wakefulness.deadline, clock, self._doze)
         self._later: set[asyncio.TimerHandle] = set()
         preferred = None if version == "1.0" else ContentFormat.SENML_CBOR
         self._bootstrapping = Bootstrapping(self, self._reach, endpoint, preferred, clock)
@@ -169,9 +177,11 @@ class Client:
             await standard.stop()
         for handle in self._later:
             handle.cancel()
+        self._wake_up()
         await self._bootstrapping.stop()
         await self._accounts.stop(deregister)
         await self._sockets.stop()
+        self._sleep.off()
         self._events.close()
 
     async def __aenter__(self) -> Self:
@@ -205,6 +215,32 @@ class Client:
     def restart(self) -> None:
         """As after a reboot: register anew, once the request being served is answered."""
         self._accounts.restart_later()
+
+    def update_registration(self) -> None:
+        """Refresh every registration now, as when a server executes the Registration Update Trigger."""
+        for account in self._accounts:
+            account.feed(Triggered())
+
+    @property
+    def is_awake(self) -> bool:
+        return self._wakefulness.is_awake
+
+    def sleep(self) -> None:
+        """Listen no more, until there is something to say. Raises ValueError without queue mode."""
+        if not self._queue_mode:
+            raise ValueError("without queue mode a client has to listen")
+        if self._wakefulness.sleep():
+            self._fall_asleep()
+
+    def wake(self) -> None:
+        """Tell every server that it may speak."""
+        self._wake_up()
+        self.update_registration()
+
+    def exchanged(self) -> None:
+        if self._queue_mode:
+            self._wake_up()
+            self._sleep.set()
 
     def publish(self, event: ClientEvent) -> None:
         self._events.publish(event)
@@ -259,6 +295,24 @@ class Client:
             oscore = value_of(self.data_model, account.security.child(OSCORE))
             link = [Path(oscore.object_id, oscore.instance_id)] if isinstance(oscore, ObjectLink) else []
             self.remove([account.security, *link])
+
+    def _wake_up(self) -> None:
+        if self._wakefulness.exchanged(self._clock()):
+            self._sockets.listen(True)
+            self.publish(Awake())
+
+    def _doze(self) -> None:
+        if self._bootstrapping.is_busy:
+            self.exchanged()
+        elif self._wakefulness.due(self._clock()):
+            self._fall_asleep()
+        else:
+            self._sleep.set()
+
+    def _fall_asleep(self) -> None:
+        self._sleep.off()
+        self._sockets.listen(False)
+        self.publish(Asleep())
 
     def _after_the_answer(self, act: Callable[[], None]) -> None:
         def ring() -> None:
@@ -343,7 +397,7 @@ class Client:
         return Presentation(
             self.endpoint,
             lifetime=lambda: server_object.settings(model, instance).lifetime,
-            binding=lambda version: server_object.binding_or_udp(model, instance, version),
+            binding=lambda version: server_object.presented_binding(model, instance, version, self._queue_mode),
             links=lambda version: (_ROOT, *model.links(self._said(version))),
         )
 

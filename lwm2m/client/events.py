@@ -99,6 +99,16 @@ class ObservationEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Asleep:
+    """The client listens no more, until it has something to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Awake:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class Bootstrapping:
     """The client decided to ask this bootstrap server, after its hold-off time."""
 
@@ -128,7 +138,9 @@ class BootstrapFailed:
 
 
 ClientEvent: TypeAlias = (
-    Bootstrapping
+    Asleep
+    | Awake
+    | Bootstrapping
     | BootstrapServed
     | Bootstrapped
     | BootstrapFailed

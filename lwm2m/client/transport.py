@@ -48,6 +48,10 @@ class Sockets:
             if not users and host in self._open:
                 await self._open.pop(host).stop()
 
+    def listen(self, listening: bool) -> None:
+        for endpoint in (self.given,) if self.given is not None else self._open.values():
+            endpoint.listen(listening)
+
     async def stop(self) -> None:
         async with self._opening:
             endpoints = [self.given] if self.given is not None else list(self._open.values())

@@ -113,6 +113,10 @@ class AiocoapEndpoint:
         if self._running is not None:
             self._running.notifying.drop(subscription, Delivery.SUPERSEDED)
 
+    def listen(self, listening: bool) -> None:
+        if self._running is not None:
+            self._running.udp.listening = listening
+
     async def events(self) -> AsyncIterator[AssociationLost]:
         """UDP has no associations to lose: this waits for `stop`."""
         await self._stopped.wait()

@@ -140,6 +140,7 @@ class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap i
     def __init__(self, bound: DatagramSocket, receiver: Receiver) -> None:
         self._socket = bound
         self._receiver = receiver
+        self.listening = True
         self._loop = asyncio.get_running_loop()
         self._local: tuple[str, int] = plain_host(bound.getsockname()), bound.getsockname()[1]
         self._listens_on_all = self._local[0] in ("0.0.0.0", "::")  # compared, not bound
@@ -214,6 +215,8 @@ class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap i
                 return
             except OSError:
                 self._read_errors()
+                continue
+            if not self.listening:
                 continue
             if self._listens_on_all:
                 self._remember_source(sockaddr, ancillary)

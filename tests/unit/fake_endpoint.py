@@ -27,6 +27,7 @@ class FakeEndpoint:
         }
         self.delivery = Delivery.DELIVERED
         self.handler: Handler | None = None
+        self.listening = True
         self.unresolved: RequestFailed | None = None
 
     address = ("127.0.0.1", 40000)
@@ -66,6 +67,9 @@ class FakeEndpoint:
 
     def forget(self, subscription: Subscription) -> None:
         self.forgotten.append(subscription)
+
+    def listen(self, listening: bool) -> None:
+        self.listening = listening
 
     async def events(self) -> AsyncIterator[AssociationLost]:
         return

@@ -116,6 +116,9 @@ class MemoryEndpoint:
     def forget(self, subscription: Subscription) -> None:
         raise AssertionError(f"a server is not observed: {subscription}")
 
+    def listen(self, listening: bool) -> None:
+        self.listening = listening
+
     async def events(self) -> AsyncIterator[AssociationLost]:
         return
         yield

@@ -6,6 +6,7 @@ lwm2m.md §5.6, §5.9, §5.10.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from lwm2m.attributes import Attributes
 from lwm2m.client.data_model import DataModel
@@ -149,12 +150,13 @@ def binding(model: DataModel, instance: Path, version: str) -> Binding:
     return Binding.parse(str(value_of(model, instance.child(BINDING)) or "U"), False, version)
 
 
-def binding_or_udp(model: DataModel, instance: Path, version: str) -> Binding:
-    """The same; where this version has no word for it, what we do."""
+def presented_binding(model: DataModel, instance: Path, version: str, queue_mode: bool) -> Binding:
+    """What a server of this version is told; where it has no word for our binding, what we do."""
     try:
-        return binding(model, instance, version)
+        known = binding(model, instance, version)
     except ValueError:
-        return Binding("U")
+        known = Binding("U")
+    return replace(known, queue_mode=known.queue_mode or queue_mode)
 
 
 def _check(record: Record, version: str) -> None:
