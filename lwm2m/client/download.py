@@ -6,8 +6,9 @@ import asyncio
 import logging
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -42,7 +43,8 @@ class Downloader:
 
     A connection that breaks `attempts` times in a row without a byte is lost; `pause` doubles after each. `patience` is
     how long HTTP waits for the next bytes, `deadline` bounds the whole; all in seconds. `open_endpoint` makes an
-    Endpoint on a local address; CoAP begins a package anew when it broke, because an Endpoint brings bodies whole."""
+    Endpoint on a local address, of those that `hosts` names for the way to a host and a port; CoAP begins a package
+    anew when it broke, because an Endpoint brings bodies whole."""
 
     attempts: int = 3
     pause: float = 1.0
@@ -51,6 +53,7 @@ class Downloader:
     open_endpoint: Callable[[str, Limits], Endpoint] = field(
         default=lambda host, limits: open_endpoint(host, limits=limits), repr=False
     )
+    hosts: Callable[[str, int], Awaitable[list[str]]] = field(default=local_hosts, repr=False)
 
     protocols = (COAP, HTTP, HTTPS)
 
@@ -81,7 +84,7 @@ class Downloader:
     async def _coap(self, uri: SplitResult, max_size: int) -> bytes:
         assert uri.hostname is not None
         try:
-            hosts = await local_hosts(uri.hostname, uri.port or COAP_PORT)
+            hosts = await self.hosts(uri.hostname, uri.port or COAP_PORT)
         except Unreachable as error:
             raise PackageError(Trouble.CONNECTION_LOST, str(error)) from None
         failure: Exception = Unreachable("no way there")
@@ -140,6 +143,8 @@ def _parts(uri: str) -> SplitResult:
 
 async def _resolve(uri: SplitResult) -> None:
     """A name that nobody has is a bad URI; a name service that is away is a lost connection."""
+    if _is_address(uri.hostname):
+        return
     try:
         await asyncio.get_running_loop().getaddrinfo(uri.hostname, uri.port or 0)
     except socket.gaierror as error:
@@ -147,6 +152,14 @@ async def _resolve(uri: SplitResult) -> None:
         raise PackageError(Trouble.INVALID_URI if unknown else Trouble.CONNECTION_LOST, str(error)) from None
     except UnicodeError:
         raise PackageError(Trouble.INVALID_URI) from None
+
+
+def _is_address(host: str | None) -> bool:
+    try:
+        ip_address(host or "")
+    except ValueError:
+        return False
+    return True
 
 
 async def _get(endpoint: Endpoint, uri: SplitResult) -> Response:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 from lwm2m.client.data_model import DataModel
 from lwm2m.client.download import Downloader
@@ -11,7 +12,7 @@ from lwm2m.client.standard_objects.connectivity_monitoring import ETHERNET, Conn
 from lwm2m.client.standard_objects.connectivity_statistics import ConnectivityStatistics
 from lwm2m.client.standard_objects.device import Device
 from lwm2m.client.standard_objects.event_log import EventLog
-from lwm2m.client.standard_objects.firmware import FIRMWARE_VERSION, FirmwareUpdate
+from lwm2m.client.standard_objects.firmware import CONFIRM_WITHIN, FIRMWARE_VERSION, FirmwareUpdate
 from lwm2m.client.standard_objects.location import Location, Position
 from lwm2m.client.standard_objects.portfolio import Portfolio
 from lwm2m.client.standard_objects.simulated_installer import SimulatedInstaller
@@ -31,8 +32,8 @@ _SYSTEM = 1
 
 class SimulatedDevice:
     """`objects` are 3, 4, 5, 6, 7, 9, 16, 19 and 20. `records` are those the client will be given: the firmware version
-    and the model that packages have to bear are taken from them. An install takes `pace` seconds; `addresses` are the
-    device's own."""
+    and the model that packages have to bear are taken from them. An install takes `pace` seconds, and a new firmware
+    has `confirm_within` seconds to register; `addresses` are the device's own."""
 
     def __init__(
         self,
@@ -40,22 +41,33 @@ class SimulatedDevice:
         *,
         addresses: tuple[str, ...] = ("127.0.0.1",),
         pace: float = 1.0,
+        confirm_within: float = CONFIRM_WITHIN,
+        wall_clock: Callable[[], float] = time.time,
         download: Downloader = Downloader(),  # noqa: B008  # immutable
     ) -> None:
         given = DataModel(records)
         version, model = _text(given, FIRMWARE_VERSION, "1.0"), _text(given, _MODEL, "simulated device")
         self.updater = SimulatedUpdater(version, model, pace=pace)
         self.device = _FactoryDevice(
-            {0: "lwm2m-toolkit", 1: model, 2: "1", 3: version}, reboot=self._reboot, factory_reset=self._factory_reset
+            {0: "lwm2m-toolkit", 1: model, 2: "1", 3: version},
+            reboot=self._reboot,
+            factory_reset=self._factory_reset,
+            wall_clock=wall_clock,
         )
-        self.firmware = FirmwareUpdate(self.updater, download, protocols=download.protocols)
+        self.firmware = FirmwareUpdate(
+            self.updater,
+            download,
+            protocols=download.protocols,
+            confirm_within=confirm_within,
+            wall_clock=wall_clock,
+        )
         self.statistics = ConnectivityStatistics()
-        self.log = EventLog()
+        self.log = EventLog(wall_clock=wall_clock)
         self.objects: tuple[StandardObject, ...] = (
             self.device,
             ConnectivityMonitoring(Network(ETHERNET, addresses)),
             self.firmware,
-            Location(Position(0.0, 0.0)),
+            Location(Position(0.0, 0.0), wall_clock),
             self.statistics,
             SoftwareManagement(SimulatedInstaller(pace=pace), download),
             Portfolio({0: {0: "1", 1: "lwm2m-toolkit", 2: model, 3: version}}),
