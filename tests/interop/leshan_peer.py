@@ -32,9 +32,11 @@ class Refused(Exception):
 
 
 class LeshanPeer:
-    """One program. Answers and events come from a thread; those who wait for them are in whatever event loop."""
+    """One program. Answers and events come from a thread; those who wait for them are in whatever event loop. `uri` is
+    that of a server."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: subprocess.Popen[str], uri: str) -> None:
+        self.uri = uri
         self._process = process
         self._numbers = itertools.count(1)
         self._answers: dict[int, Future[Line]] = {}
@@ -99,7 +101,7 @@ class LeshanPeer:
 
 
 @contextmanager
-def running(module: str, program: str, *arguments: str) -> Iterator[LeshanPeer]:
+def running(module: str, program: str, *arguments: str, uri: str = "") -> Iterator[LeshanPeer]:
     """The program, once it is ready. What it logs is shown when it is not ready in time."""
     command = [java(), "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
     command += ["-cp", class_path(module), f"interop.{program}", *arguments]
@@ -108,7 +110,7 @@ def running(module: str, program: str, *arguments: str) -> Iterator[LeshanPeer]:
         process = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
         )
-        peer = LeshanPeer(process)
+        peer = LeshanPeer(process, uri)
         try:
             _await_ready(peer, log.name)
             yield peer
@@ -116,17 +118,21 @@ def running(module: str, program: str, *arguments: str) -> Iterator[LeshanPeer]:
             peer.stop()
 
 
+@contextmanager
+def serving(module: str, program: str, *arguments: str) -> Iterator[LeshanPeer]:
+    """The same of a server, on a free port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with running(module, program, str(port), *arguments, uri=f"coap://127.0.0.1:{port}") as peer:
+        yield peer
+
+
 def _await_ready(peer: LeshanPeer, log: str) -> None:
     try:
         asyncio.run(peer.event("ready"))
     except TimeoutError:
         raise AssertionError(f"it is not ready:\n{File(log).read_text()}") from None
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def lines(records: Iterable[Record]) -> list[tuple[str, object]]:

@@ -301,7 +301,7 @@ async def test_it_bootstraps_and_registers(
 ) -> None:
     name = next(NAMES)
     account = ServerAccount(server.endpoints[0].uri, 7, lifetime=77)
-    bootstrap_server.configure(name, account_config([account], content_format=content_format))
+    await bootstrap_server.configure(name, account_config([account], content_format=content_format))
     objects = lines([*DEVICE, *thermometer()])
     await leshan.ask("start", endpoint=name, bootstrap=bootstrap_server.endpoints[0].uri, records=objects)
     await leshan.event("registered", endpoint=name)
@@ -325,7 +325,7 @@ async def test_everything_a_bootstrap_server_may_do_is_done(
         WriteRecords(Path(3442, 0), tuple(every_type())),
         BootstrapDelete(Path(3303, 0)),
     ]
-    bootstrap_server.configure(name, account_config([account], more=more))
+    await bootstrap_server.configure(name, account_config([account], more=more))
     objects = lines([*DEVICE, *thermometer(), Record(EVERY_TYPE.child(110), "factory")])
     await leshan.ask("start", endpoint=name, bootstrap=bootstrap_server.endpoints[0].uri, records=objects)
     await leshan.event("registered", endpoint=name)

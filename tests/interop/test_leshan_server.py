@@ -21,7 +21,7 @@ from tests.interop.leshan_device import (
     every_type,
     thermometer,
 )
-from tests.interop.leshan_peer import DEFINITIONS, LeshanPeer, Line, free_port, lines, running, values
+from tests.interop.leshan_peer import DEFINITIONS, LeshanPeer, Line, lines, serving, values
 
 pytestmark = [pytest.mark.interop, pytest.mark.leshan]
 
@@ -30,19 +30,10 @@ NAMES = (f"ours-{number}" for number in itertools.count(1))
 COUNTER = Path(3303, 0, 5605)
 
 
-class LeshanServer:
-    """The program, and where it listens."""
-
-    def __init__(self, peer: LeshanPeer, port: int) -> None:
-        self.ask = peer.ask
-        self.event = peer.event
-        self.uri = f"coap://127.0.0.1:{port}"
-
-
 class Device:
     """Our client as Leshan sees it."""
 
-    def __init__(self, client: Client, leshan: LeshanServer) -> None:
+    def __init__(self, client: Client, leshan: LeshanPeer) -> None:
         self.client = client
         self._leshan = leshan
 
@@ -54,14 +45,13 @@ class Device:
 
 
 @pytest.fixture(scope="module")
-def leshan() -> Iterator[LeshanServer]:
-    port = free_port()
-    with running("peers", "ServerPeer", str(port), *DEFINITIONS) as peer:
-        yield LeshanServer(peer, port)
+def leshan() -> Iterator[LeshanPeer]:
+    with serving("peers", "ServerPeer", *DEFINITIONS) as peer:
+        yield peer
 
 
 @pytest.fixture
-async def device(leshan: LeshanServer) -> AsyncIterator[Device]:
+async def device(leshan: LeshanPeer) -> AsyncIterator[Device]:
     held = [*thermometer(), Record(COUNTER, None), *every_type()]
     async with Client(next(NAMES), leshan.uri, held, lifetime=60) as client:
         await client.registered(5)
@@ -76,7 +66,7 @@ async def seen(client: Client, kind: type) -> object:
     raise AssertionError("the client stopped")
 
 
-async def test_it_registers_updates_and_leaves(leshan: LeshanServer) -> None:
+async def test_it_registers_updates_and_leaves(leshan: LeshanPeer) -> None:
     client = Client("comes-and-goes", leshan.uri, thermometer(), lifetime=60)
     async with client:
         await client.registered(5)
