@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from lwm2m.attributes import ThresholdMode
+from lwm2m.client.access_control import Access, controls_of
 from lwm2m.client.account import ANSWER_FIRST, NOT_FOR_YOU, Account, Presentation
 from lwm2m.client.accounts import Accounts
 from lwm2m.client.alarm import Alarm
@@ -205,8 +206,10 @@ class Client:
         return changed
 
     def remove(self, paths: Iterable[Path]) -> frozenset[Path]:
-        """Take away objects, instances, resources or resource instances. Returns every path that vanished."""
+        """Take away objects, instances, resources or resource instances, with the Access Control instances about what
+        is gone. Returns every path that vanished."""
         vanished = frozenset[Path]().union(*map(self.data_model.remove, paths))
+        vanished |= frozenset[Path]().union(*map(self.data_model.remove, controls_of(self.data_model, vanished)))
         for account in self._accounts:
             account.vanished(vanished)
         self._tell(vanished)
@@ -403,10 +406,11 @@ class Client:
 
     def _management(self, pair: ServerAccount, transport: Transport, version: str) -> DeviceManagement:
         return DeviceManagement(
-            Targets(self.data_model, self.definitions),
+            Targets(self.data_model, self.definitions, Access(self.data_model, pair.short_server_id)),
             lambda path: self._server_object if path[0] == SERVER else self._in_charge(path),
             lambda: server_object.default_periods(self.data_model, pair.server),
             transport.forget,
+            update=self.update,
             version=version,
             versions=self._said(version),
             max_observations=self._limits.max_observations_per_client,

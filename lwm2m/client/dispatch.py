@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from lwm2m.attributes import Attributes, ThresholdMode, effective, written
+from lwm2m.client.access_control import Right
+from lwm2m.client.creating import new_instance, require_creatable, require_deletable
 from lwm2m.client.data_model import Actuator
 from lwm2m.client.observation import End, Notify, Observations
 from lwm2m.client.reading import Discovery, readable_records, values
@@ -20,9 +22,12 @@ from lwm2m.errors import LwM2MError, MethodNotAllowed, NotFound
 from lwm2m.link_format import serialize
 from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.path import Path
+from lwm2m.model.record import Record
 from lwm2m.operations.arguments import parse_arguments
 from lwm2m.operations.device_management import (
     CancelObservation,
+    Create,
+    Delete,
     DeviceOperation,
     Discover,
     Execute,
@@ -43,6 +48,23 @@ class Removing(Protocol):
 
 
 @runtime_checkable
+class Creating(Protocol):
+    """An actuator that makes object instances. `records` has what the server gave: resources that it may write, the
+    mandatory ones among them, and with value None multiple resources of no instances. It puts the instance into the
+    data model, whole, or raises LwM2MError. Without it a Create is refused."""
+
+    async def create(self, instance: Path, records: Sequence[Record]) -> None: ...
+
+
+@runtime_checkable
+class Deleting(Protocol):
+    """An actuator that takes object instances away, and out of the data model, or raises LwM2MError. Without it a
+    Delete is refused."""
+
+    async def delete(self, instance: Path) -> None: ...
+
+
+@runtime_checkable
 class Guarding(Protocol):
     """An actuator that knows when a read would not tell the truth, as of a device behind it that cannot be reached.
     It raises LwM2MError to refuse. Notifications go on: they say what was true when the value changed."""
@@ -54,7 +76,7 @@ class DeviceManagement:
     """One server account's view of the client: its attributes, its observations.
 
     `actuator_of` gives the actuator in charge of a path; `defaults` the default periods of the account; `forget`
-    drops an observation from the CoAP stack."""
+    drops an observation from the CoAP stack; `update` changes the data model."""
 
     def __init__(
         self,
@@ -63,6 +85,7 @@ class DeviceManagement:
         defaults: Callable[[], Attributes],
         forget: Callable[[Subscription], None],
         *,
+        update: Callable[[Iterable[Record]], object],
         version: str,
         versions: Mapping[int, str],
         max_observations: int,
@@ -72,6 +95,7 @@ class DeviceManagement:
         self._actuator_of = actuator_of
         self._defaults = defaults
         self._forget = forget
+        self._update = update
         self._version = version
         self._max_observations = max_observations
         self._attached: dict[Path, Attributes] = {}
@@ -82,7 +106,7 @@ class DeviceManagement:
         """What is asked, its target checked. Raises LwM2MError."""
         path = parse_path(request.path)
         if path:
-            self._targets.require(path)
+            self._targets.require(path, _right_asked(request, path, self._targets))
         return from_coap(request, self._targets.definitions)
 
     def perform(
@@ -107,7 +131,11 @@ class DeviceManagement:
                 return self._write(operation)
             case Execute(path, arguments):
                 return self._execute(path, arguments)
-        raise MethodNotAllowed("this client does not let servers create or delete instances")
+            case Create():
+                return self._create(operation)
+            case Delete(path):
+                return self._delete(path)
+        raise MethodNotAllowed("this client knows no composite operations")
 
     def notification(self, action: Notify | End) -> Response:
         """The message that an action of the observations asks for."""
@@ -120,13 +148,19 @@ class DeviceManagement:
 
     def changed(self, paths: Iterable[Path], now: float) -> None:
         """These paths of the data model changed, appeared or vanished."""
-        readable = [path for path in paths if self._targets.is_readable(path)]
+        changed = list(paths)
+        shown = {instance: self._is_shown(instance) for instance in {Path(*path[:2]) for path in changed}}
+        readable = [path for path in changed if shown[Path(*path[:2])] and self._targets.is_readable(path)]
         self.observations.touch(readable, now)
 
     def vanished(self, paths: Iterable[Path]) -> None:
         """What is gone loses its attributes."""
         for path in paths:
             self._attached.pop(path, None)
+
+    def _is_shown(self, target: Path) -> bool:
+        """Whether the server may see that something changed there. That something vanished, it may."""
+        return not self._targets.model.has(target) or self._targets.may_read(target)
 
     def _require_readable(self, path: Path) -> None:
         actuator = self._actuator_of(path)
@@ -186,9 +220,47 @@ class DeviceManagement:
         await self._actuator_of(path).execute(path, arguments)
         return Response(Code.CHANGED)
 
+    async def _create(self, create: Create) -> Response:
+        require_creatable(self._targets, create.path)
+        actuator = self._actuator_of(create.path)
+        if not isinstance(actuator, Creating):
+            raise MethodNotAllowed(f"{create.path} has the instances that the device has")
+        instance, records = new_instance(create, self._targets)
+        await actuator.create(instance, records)
+        if self._targets.access is not None:
+            self._update(self._targets.access.of_new_instance(instance))
+        return Response(Code.CREATED, location=instance.segments)
+
+    async def _delete(self, path: Path) -> Response:
+        require_deletable(self._targets, path)
+        actuator = self._actuator_of(path)
+        if not isinstance(actuator, Deleting):
+            raise MethodNotAllowed(f"the device keeps {path}")
+        await actuator.delete(path)
+        return Response(Code.DELETED)
+
     def _inherited(self, path: Path) -> Attributes:
         chain = (self._attached.get(Path(*path[:length]), Attributes()) for length in range(len(path), 0, -1))
         return effective(chain, Attributes())
 
     def _effective(self, path: Path) -> Attributes:
         return self._inherited(path).over(self._defaults())
+
+
+def _right_asked(request: Request, path: Path, targets: Targets) -> Right:
+    """What a server needs for a request, before anybody looks at what exactly it asks. lwm2m.md §6, §8A."""
+    match request.method:
+        case Code.GET if len(path) > 1 and (request.observe == 0 or request.accept != ContentFormat.LINK):
+            return Right.READ if request.observe != 1 else Right.NONE
+        case Code.PUT if len(path) > 1:
+            return Right.READ if request.query and not request.payload else Right.WRITE
+        case Code.POST if len(path) == 1:
+            return Right.CREATE
+        case Code.POST if len(path) == 3:
+            writes = targets.is_multiple(path) and targets.operations(path).writable
+            return Right.WRITE if writes else Right.EXECUTE
+        case Code.POST:
+            return Right.WRITE
+        case Code.DELETE if len(path) == 2:
+            return Right.DELETE
+    return Right.NONE

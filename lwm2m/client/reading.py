@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from lwm2m.attributes import Attributes
+from lwm2m.client.access_control import Right
 from lwm2m.client.targets import Targets
 from lwm2m.errors import MethodNotAllowed, NotFound, Unauthorized
 from lwm2m.link_format import Link
@@ -23,6 +24,7 @@ def values(targets: Targets, path: Path) -> dict[Path, Value | None]:
 
 
 def _of_resource(targets: Targets, path: Path) -> list[Record]:
+    targets.require_right(Right.READ, path)
     targets.require_multiple(path)
     targets.require_present(path)
     if not targets.operations(path).readable:
@@ -35,8 +37,12 @@ def _of_resource(targets: Targets, path: Path) -> list[Record]:
 
 def _of_aggregate(targets: Targets, path: Path) -> list[Record]:
     targets.require_present(path)
+    if len(path) > 1:
+        targets.require_right(Right.READ, path)
     records = [record for record in targets.model.read(path) if len(record.path) > 1]
-    shown = [record for record in records if _is_shown(targets, record)]
+    instances = {Path(*record.path[:2]) for record in records}
+    allowed = {instance for instance in instances if targets.may_read(instance)}
+    shown = [record for record in records if record.path[:2] in allowed and _is_shown(targets, record)]
     if records and not shown:
         raise Unauthorized(f"nothing in {path} may be read")
     return shown

@@ -25,8 +25,8 @@ _log = logging.getLogger(__name__)
 
 
 class Simulated:
-    """Stores what is written. Reboot registers anew, Reset Error Code does so, Current Time is a clock; any other
-    executable resource that the data model lists is accepted and logged."""
+    """Stores what is written and created. Reboot registers anew, Reset Error Code does so, Current Time is a clock; any
+    other executable resource that the data model lists is accepted and logged."""
 
     def __init__(self, client: Client, clock: Clock) -> None:
         self._client = client
@@ -40,6 +40,17 @@ class Simulated:
 
     async def remove(self, paths: Sequence[Path]) -> None:
         self._client.remove(paths)
+
+    async def create(self, instance: Path, records: Sequence[Record]) -> None:
+        definition = self._client.definitions.object(instance[0])
+        resources = definition.resources.values() if definition else ()
+        executables = [one.id for one in resources if one.mandatory and one.operations.executable]
+        self._client.update(
+            [Record(instance, None), *records, *(Record(instance.child(number), None) for number in executables)]
+        )
+
+    async def delete(self, instance: Path) -> None:
+        self._client.remove([instance])
 
     async def execute(self, path: Path, arguments: str) -> None:
         if not self._client.data_model.has(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lwm2m.client.access_control import Access, Right
 from lwm2m.client.data_model import DataModel
 from lwm2m.errors import MethodNotAllowed, NotFound, Unauthorized
 from lwm2m.model.definition import Definitions, Operations, ResourceDefinition, Type
@@ -14,20 +15,39 @@ NUMERIC = frozenset({Type.INTEGER, Type.UNSIGNED, Type.FLOAT, Type.TIME})
 
 
 class Targets:
-    def __init__(self, model: DataModel, definitions: Definitions) -> None:
+    """`access` is what the asking server may do; without it, everything."""
+
+    def __init__(self, model: DataModel, definitions: Definitions, access: Access | None = None) -> None:
         self.model = model
         self.definitions = definitions
+        self.access = access
 
-    def require(self, path: Path) -> None:
-        """Raises Unauthorized for a closed object, NotFound for what is not there. A resource that could be written or
-        executed counts as there when its object defines it: only the actuator knows."""
+    def require(self, path: Path, right: Right = Right.NONE) -> None:
+        """Raises Unauthorized for a closed object and a missing right, NotFound for what is not there. A resource that
+        could be written or executed counts as there when its object defines it: only the actuator knows."""
         if path[0] in CLOSED:
             raise Unauthorized(f"object {path[0]} is for the bootstrap server")
         for length in range(1, min(len(path), 2) + 1):
             if not self.model.has(Path(*path[:length])):
                 raise NotFound(f"there is no {Path(*path[:length])}")
+        self.require_right(right, path)
         if len(path) > 2:
             self._require_resource(Path(*path[:3]))
+
+    def require_right(self, right: Right, path: Path) -> None:
+        """Raises Unauthorized."""
+        if right and self.access is not None:
+            self.access.require(right, path)
+
+    def may_read(self, path: Path) -> bool:
+        """Whether the server has the right to read an object instance, or any of an object or of the root."""
+        if self.access is None:
+            return True
+        if len(path) > 1:
+            return self.access.allows(Right.READ, path)
+        objects = path[:1] or self.model.objects()
+        instances = [Path(number, one) for number in objects for one in self.model.instances(number)]
+        return not instances or any(self.access.allows(Right.READ, instance) for instance in instances)
 
     def require_present(self, path: Path) -> None:
         """The same, and the resource or resource instance has to be in the data model."""

@@ -80,8 +80,16 @@ def test_each_uri_becomes_an_account_of_its_own() -> None:
     assert described.states == {5: State.IDLE}
 
 
+def open_to_all(instance: Path, number: int) -> list[Record]:
+    """The Access Control instance that gives every server all rights on a Server instance."""
+    control = f"/2/{number}"
+    about = {f"{control}/0": instance[0], f"{control}/1": instance[1], f"{control}/3": 65_535}
+    return records({**about, f"{control}/2/0": 31})
+
+
 async def two_servers(coap: Servers, more: Iterable[Record] = ()) -> Client:
-    client = Client("dev1", [FIRST, SECOND], [Record(TEMPERATURE, 1.0), *more], coap=coap)
+    controls = [*open_to_all(Path(1, 0), 0), *open_to_all(Path(1, 1), 1)]
+    client = Client("dev1", [FIRST, SECOND], [Record(TEMPERATURE, 1.0), *controls, *more], coap=coap)
     await client.start()
     await client.registered(5, 1)
     await client.registered(5, 2)

@@ -96,6 +96,7 @@ class Bench:
             lambda: Attributes(pmin=3),
             self.forgotten.append,
             version="1.1",
+            update=self.model.update,
             versions=said_versions(definitions, "1.1"),
             max_observations=max_observations,
         )
