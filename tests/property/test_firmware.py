@@ -120,3 +120,97 @@ def test_the_machine_takes_anything_in_any_order(happenings: list[tuple[Happenin
         except LwM2MError:
             continue
         assert (progress.package is None) == (progress.stage in (Stage.IDLE, Stage.RECEIVING, Stage.FETCHING))
+
+
+class PowerCut(Exception):
+    pass
+
+
+class Power:
+    """Goes at the n-th moment: each call of the storage and of the boot loader has one before and one after it."""
+
+    def __init__(self, moments: int) -> None:
+        self.left = moments
+
+    def moment(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise PowerCut
+
+
+class FragileStorage(MemoryFirmwareStorage):
+    power = Power(10**9)
+
+    def save(self, progress: Progress) -> None:
+        self.power.moment()
+        super().save(progress)
+        self.power.moment()
+
+    def keep(self, package: bytes) -> None:
+        self.power.moment()
+        super().keep(package)
+        self.power.moment()
+
+    def discard(self) -> None:
+        self.power.moment()
+        super().discard()
+        self.power.moment()
+
+
+class FragileUpdater(SimulatedUpdater):
+    power = Power(10**9)
+
+    async def install(self, package: bytes) -> None:
+        self.power.moment()
+        await super().install(package)
+        self.power.moment()
+
+    async def reboot(self) -> None:
+        self.power.moment()
+        await super().reboot()
+        self.power.moment()
+
+    async def confirm(self) -> None:
+        self.power.moment()
+        await super().confirm()
+        self.power.moment()
+
+
+@given(st.integers(0, 24), st.booleans())
+@settings(max_examples=130, deadline=None)
+def test_the_power_may_go_at_any_moment_of_an_update(moments: int, pulled: bool) -> None:
+    asyncio.run(_lose_power(moments, pulled))
+
+
+async def _lose_power(moments: int, pulled: bool) -> None:
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)  # of a process without power
+    device = Device()
+    storage, updater = FragileStorage(), FragileUpdater()
+    device.storage, device.updater = storage, updater
+    device.switch_on()
+    storage.power = updater.power = Power(moments)
+    try:
+        for step in ("pull" if pulled else "write", "settle", "update", "settle", "register", "settle"):
+            await device.do(step)
+    except (PowerCut, LwM2MError):
+        assert storage.power.left < 0
+    storage.power = updater.power = Power(10**9)
+    await device.do("power cut")
+    await device.do("settle")
+    device.firmware.registered()
+    await device.do("settle")
+    _check(device)
+    progress, running = device.firmware.progress, updater.running()
+    assert running.confirmed
+    assert progress.stage in (Stage.IDLE, Stage.DOWNLOADED)
+    assert (progress.result is Result.SUCCESS) <= (running.version == "2.0")
+    assert (running.version == "2.0") <= (progress.result is Result.SUCCESS)
+    device.package = SimulatedPackage(MODEL, "9.9", b"last").to_bytes()
+    for step in ("reset", "write", "update", "settle", "register", "settle"):
+        await device.do(step)
+    assert (progress_of(device), device.host.value("/3/0/3")) == ((Stage.IDLE, Result.SUCCESS), "9.9")
+    await device.firmware.stop()
+
+
+def progress_of(device: Device) -> tuple[Stage, Result]:
+    return device.firmware.progress.stage, device.firmware.progress.result

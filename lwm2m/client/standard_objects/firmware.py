@@ -258,7 +258,13 @@ class FirmwareUpdate:
             self._job = None
         if not job.cancelled() and (error := job.exception()) is not None:
             _log.error("the firmware update failed", exc_info=error)
+            self._give_up()
+
+    def _give_up(self) -> None:
+        try:
             self._happen(_FAULTS.get(self._progress.stage, Happening.NO_WAY_BACK), result=Result.INTEGRITY)
+        except OSError as error:
+            _log.error("and the storage of the firmware update does not work: %s", error)
 
     async def _job_done(self) -> None:
         if self._job is not None:
