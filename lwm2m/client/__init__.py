@@ -2,7 +2,7 @@
 
 from lwm2m.client.client import Client
 from lwm2m.client.data_model import Actuator, DataModel
-from lwm2m.client.dispatch import Guarding, Removing
+from lwm2m.client.dispatch import Creating, Deleting, Guarding, Removing
 from lwm2m.client.events import (
     Asleep,
     Awake,
