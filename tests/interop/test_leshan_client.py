@@ -18,8 +18,10 @@ from lwm2m.server import (
     Registered,
     Sent,
     ServerAccount,
+    ServerLimits,
     SessionEvent,
     SessionOutcome,
+    Sleeping,
     Updated,
     WriteRecords,
     account_config,
@@ -105,6 +107,20 @@ async def test_it_says_that_it_sleeps(leshan: LeshanPeer, server: Server) -> Non
     await start(leshan, server, "sleeper", queue=True)
     assert server.registration("sleeper").queue_mode
     await leshan.ask("stop", endpoint="sleeper")
+
+
+async def test_what_is_asked_while_it_sleeps_waits_for_its_update(leshan: LeshanPeer) -> None:
+    limits = ServerLimits(awake_for=0.2)
+    async with Server([AiocoapEndpoint("127.0.0.1", 0)], limits=limits) as server:
+        events = server.events()
+        await start(leshan, server, "late", queue=True)
+        await seen(events, Sleeping)
+        reading = asyncio.create_task(server.read("late", TEMPERATURE))
+        await asyncio.sleep(0.1)
+        assert not reading.done()
+        await leshan.ask("update", endpoint="late")
+        assert await reading == [Record(TEMPERATURE, 21.5)]
+        await leshan.ask("stop", endpoint="late")
 
 
 async def test_it_takes_a_new_lifetime(leshan: LeshanPeer, server: Server, name: str) -> None:

@@ -21,7 +21,7 @@ from tests.interop.leshan_device import (
     every_type,
     thermometer,
 )
-from tests.interop.leshan_peer import DEFINITIONS, LeshanPeer, Line, lines, serving, values
+from tests.interop.leshan_peer import DEFINITIONS, LeshanPeer, Line, Refused, lines, serving, values
 
 pytestmark = [pytest.mark.interop, pytest.mark.leshan]
 
@@ -224,3 +224,46 @@ async def test_a_large_value_goes_both_ways_in_blocks(device: Device) -> None:
     assert (await device.ask("write", path=str(path), records=record, format=0))["code"] == "2.04"
     assert device.client.data_model.value(path) == text
     assert values(await device.ask("read", path=str(path))) == {str(path): text}
+
+
+async def test_attributes_decide_when_leshan_is_told(device: Device) -> None:
+    path = str(TEMPERATURE)
+    await device.ask("attributes", path=path, query="gt=25")
+    await device.ask("observe", path=path)
+    for value in (24.0, 26.0, 27.0, 24.5):
+        device.client.update([Record(TEMPERATURE, value)])
+        await asyncio.sleep(0)
+    assert values(await device.event("notified", path=path)) == {path: 26.0}
+    assert values(await device.event("notified", path=path)) == {path: 24.5}
+
+
+async def test_it_registers_anew_when_leshan_forgot_it(device: Device) -> None:
+    await device.event("registered")
+    await device.ask("drop")
+    device.client.update_registration()
+    await device.event("registered")
+    assert values(await device.ask("read", path=str(TEMPERATURE))) == {str(TEMPERATURE): 21.5}
+
+
+async def test_it_is_observed_again_after_it_registered_anew(device: Device) -> None:
+    path = str(TEMPERATURE)
+    await device.event("registered")
+    await device.ask("observe", path=path)
+    device.client.restart()
+    await device.event("registered")
+    assert (await device.ask("observe", path=path))["observing"]
+    device.client.update([Record(TEMPERATURE, 25.0)])
+    assert values(await device.event("notified", path=path)) == {path: 25.0}
+
+
+async def test_it_sleeps_and_wakes(leshan: LeshanPeer) -> None:
+    async with Client("sleeper", leshan.uri, thermometer(), queue_mode=True) as client:
+        device = Device(client, leshan)
+        await client.registered(PATIENCE)
+        assert (await device.event("registered"))["queue"]
+        client.sleep()
+        with pytest.raises(Refused):
+            await device.ask("read", path="/3303/0/5700", within=300)
+        client.update_registration()
+        await device.event("updated")
+        assert values(await device.ask("read", path="/3303/0/5700")) == {"/3303/0/5700": 21.5}

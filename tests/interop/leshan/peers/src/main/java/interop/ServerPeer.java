@@ -86,7 +86,7 @@ public final class ServerPeer {
 
     private void commands() {
         conversation
-                .on("registration", this::registration)
+                .on("drop", this::drop)
                 .on("read", (it, answer) -> ask(it, new ReadRequest(format(it), path(it)), answer))
                 .on("discover", (it, answer) -> ask(it, new DiscoverRequest(path(it)), answer))
                 .on("write", this::write)
@@ -102,8 +102,9 @@ public final class ServerPeer {
                 .on("observe-composite", (it, answer) -> ask(it, observeComposite(it), answer));
     }
 
-    private void registration(JsonNode command, ObjectNode answer) {
-        describe(registration(command), answer);
+    /** Forgets the client without a word to it. */
+    private void drop(JsonNode command, ObjectNode answer) {
+        server.getRegistrationStore().removeRegistration(registration(command).getId());
     }
 
     private void write(JsonNode command, ObjectNode answer) throws Exception {
@@ -167,7 +168,8 @@ public final class ServerPeer {
 
     private <T extends LwM2mResponse> void ask(
             JsonNode command, DownlinkDeviceManagementRequest<T> request, ObjectNode answer) throws Exception {
-        T response = server.send(registration(command), request, PATIENCE);
+        T response = server.send(
+                registration(command), request, command.path("within").asLong(PATIENCE));
         if (response == null) {
             throw new IllegalStateException("the client did not answer");
         }
