@@ -19,7 +19,7 @@ from tests.lockstep import ACK, CON, Datagram, ScriptedPeer
 GET, POST, PUT, DELETE, FETCH, PATCH, IPATCH = range(1, 8)
 URI_PATH, CONTENT_FORMAT, URI_QUERY, ACCEPT, BLOCK1, LOCATION_PATH = 11, 12, 15, 17, 27, 8
 UNKNOWN_CRITICAL, UNKNOWN_ELECTIVE = 65001, 65002
-TEXT, LINK, OPAQUE, CBOR, SENML_JSON, SENML_CBOR, TLV = 0, 40, 42, 60, 110, 112, 11542
+TEXT, LINK, OPAQUE, CBOR, SENML_JSON, SENML_CBOR, TLV, OMA_JSON = 0, 40, 42, 60, 110, 112, 11542, 11543
 
 RECORDS = (
     Record(Path(1, 0, 17), 5),
@@ -28,6 +28,7 @@ RECORDS = (
     Record(Path(3, 0, 9), 80),
     Record(Path(5, 0, 3), 0),
     Record(Path(5, 0, 5), 0),
+    Record(Path(16, 0, 0, 0), "portfolio"),
     Record(Path(3442, 0, 0), None),
     Record(Path(3442, 0, 110), "text"),
     Record(Path(3442, 0, 120), 5),
@@ -169,6 +170,32 @@ AT_THE_CLIENT = [
     Ask(PUT, "/1/0/1", "4.00", b"{}", SENML_JSON),
     Ask(PUT, "/1/0/1", "4.00", h("81a2"), SENML_CBOR),
     Ask(PUT, "/1/0", "4.00", b'[{"n":"/3/0/9","v":5}]', SENML_JSON),
+    # older JSON
+    Ask(PUT, "/1/0/1", "4.00", b'{"e":[{"sv":"soon"}]}', OMA_JSON),
+    Ask(PUT, "/1/0/1", "4.00", b'{"e":[{"n":"2","v":60}]}', OMA_JSON),
+    Ask(PUT, "/1/0", "4.00", b'{"bn":"/3/0/","e":[{"n":"9","v":5}]}', OMA_JSON),
+    Ask(PUT, "/1/0/1", "4.00", b"60", 1543),
+    Ask(GET, "/3/0/9", "4.06", accept=1543),
+    # Create
+    Ask(POST, "/9999", "4.04", h("0001"), TLV),
+    Ask(POST, "/1", "4.05", h("0007"), TLV),
+    Ask(POST, "/5", "4.05", h("0001"), TLV),
+    Ask(POST, "/3442", "4.00", h("0300c17805"), TLV),
+    Ask(POST, "/3442", "4.00", b'[{"n":"/3442/0/120","v":5}]', SENML_JSON),
+    Ask(POST, "/3442", "4.00", h("00010002"), TLV),
+    Ask(POST, "/3442", "4.00", b'[{"n":"/3442/1/120","v":5},{"n":"/3442/2/120","v":5}]', SENML_JSON),
+    Ask(POST, "/3442", "4.00", h("0301c17805c17806"), TLV),
+    Ask(POST, "/3442", "4.00", h("0301c18c02"), TLV),
+    Ask(POST, "/3442", "4.00", h("0301"), TLV),
+    Ask(POST, "/3442", "4.00", b'[{"n":"/16/1/0/0","vs":"x"}]', SENML_JSON),
+    Ask(POST, "/3442", "4.00", b'[{"n":"/3442/1/120","vs":"x"}]', SENML_JSON),
+    Ask(POST, "/3442", "4.00", b"[", SENML_JSON),
+    Ask(POST, "/16", "4.00", h("0001"), TLV),
+    Ask(POST, "/16", "4.00", b"", TLV),
+    *(Ask(POST, "/3442", "4.15", b"5", number) for number in (None, TEXT, OPAQUE, CBOR, LINK, 65535)),
+    # Delete
+    Ask(DELETE, "/3442/9", "4.04"),
+    *(Ask(DELETE, path, "4.05") for path in ("/3442", "/3442/0/120", "/3442/0/1120/0", "/1/0")),
     # arguments and attributes
     *(Ask(POST, "/3442/0/0", "4.00", text, TEXT) for text in (b"x", b"10", b"1='a", b"1,1", b"1=a", b",", b"1,")),
     *(
@@ -214,6 +241,20 @@ GOOD_AT_THE_CLIENT = [
     Ask(POST, "/3442/0/0", "2.04", b"7,0='https://www.oma.org'", TEXT),
     Ask(POST, "/3442/0/0", "2.04", b"0,1,2,3,4"),
     Ask(POST, "/3442/0/1120", "2.04", h("a30460410305"), TLV),
+    Ask(POST, "/3442", "2.01", h("0005"), TLV),
+    Ask(POST, "/3442", "2.01", h("0305c17805"), TLV),
+    Ask(POST, "/3442", "2.01", h("c17805"), TLV),
+    Ask(POST, "/3442", "2.01", b"", TLV),
+    Ask(POST, "/3442", "2.01", h("c17805"), 1542),
+    Ask(POST, "/3442", "2.01", b'[{"n":"/3442/65534/120","v":5},{"n":"/3442/65534/9999","v":5}]', SENML_JSON),
+    Ask(POST, "/3442", "2.01", b'{"bn":"/3442/1/","e":[{"n":"120","v":5}]}', OMA_JSON),
+    Ask(POST, "/16", "2.01", b'[{"n":"/16/1/0/0","vs":"x"}]', SENML_JSON),
+    Ask(DELETE, "/3442/0", "2.02"),
+    Ask(DELETE, "/3442/0/", "2.02"),
+    Ask(PUT, "/1/0/1", "2.04", b'{"e":[{"v":60}]}', OMA_JSON),
+    Ask(PUT, "/1/0/1", "2.04", b'{"bn":"/1/0/","e":[{"n":"1","v":60}]}', 1543),
+    Ask(PUT, "/1/0/1", "2.04", b"60", 1541),
+    Ask(GET, "/3/0", "2.05", accept=OMA_JSON),
     Ask(PUT, "/3442/0/120?gt=-5.5&lt=-9", "2.04"),
     Ask(PUT, "/3442/0/120?gt", "2.04"),
     Ask(PUT, "/3442/0/120?gt=", "2.04"),
@@ -302,6 +343,7 @@ AT_THE_SERVER = [
     Ask(POST, "/dp", "4.15", b"5"),
     Ask(GET, "/dp", "4.05"),
     # anything else
+    *(Ask(method, "/bs?ep=x", "4.04") for method in (GET, POST)),
     Ask(GET, "/", "4.04"),
     Ask(GET, "/3/0", "4.04"),
     Ask(POST, f"/rd?{GOOD}", "4.02", LINKS, LINK, options=((UNKNOWN_CRITICAL, b"x"),)),

@@ -22,6 +22,7 @@ from tests.integration.test_answer_table import (
     GET,
     IPATCH,
     LINK,
+    OMA_JSON,
     OPAQUE,
     POST,
     PUT,
@@ -37,7 +38,6 @@ from tests.integration.test_answer_table import (
 )
 from tests.lockstep import ACK, Datagram, ScriptedPeer
 
-OMA_JSON = 11543
 SECURITY = b'{"e":[{"n":"0","sv":"coap://192.0.2.1"},{"n":"1","bv":false},{"n":"2","v":3},{"n":"10","v":101}]}'
 RECORDS = (Record(Path(1, 7, 0), 7), Record(Path(1, 7, 1), 60), Record(Path(1, 7, 6), True), Record(Path(1, 7, 7), "U"))
 
