@@ -11,7 +11,8 @@ import httpx
 
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.model.record import NO_LINK, ObjectLink, Value
-from lwm2m.server import Server
+from lwm2m.server import Server, ServerLimits
+from lwm2m.server.limits import DEFAULT_LIMITS
 from lwm2m.web import app
 from lwm2m.web.coap_log import CoapLog
 from lwm2m.web.serving import serving
@@ -49,14 +50,14 @@ class Site(NamedTuple):
 
 
 @asynccontextmanager
-async def running_site() -> AsyncIterator[Site]:
+async def running_site(limits: ServerLimits = DEFAULT_LIMITS, *, queue_mode: bool = False) -> AsyncIterator[Site]:
     coap_log = CoapLog()
     coap = AiocoapEndpoint("127.0.0.1", 0, tracer=coap_log)
-    server = Server([coap])
+    server = Server([coap], limits=limits)
     async with (
         serving(app(server, coap_log), "127.0.0.1", 0) as (host, port),
         server,
-        ScriptedDevice(ENDPOINT, coap.uri, VALUES) as device,
+        ScriptedDevice(ENDPOINT, coap.uri, VALUES, queue_mode=queue_mode) as device,
         httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=10) as http,
     ):
         yield Site(http, device, server)

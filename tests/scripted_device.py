@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -17,7 +18,9 @@ from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
 from lwm2m.operations import (
+    Binding,
     Body,
+    CancelCompositeObservation,
     CancelObservation,
     Create,
     Delete,
@@ -26,12 +29,16 @@ from lwm2m.operations import (
     Discover,
     Execute,
     Observe,
+    ObserveComposite,
     Read,
+    ReadComposite,
     Register,
     RegistrationOperation,
     Send,
     Update,
     Write,
+    WriteComposite,
+    paths_of,
 )
 from lwm2m.operations.device_management import from_coap
 from lwm2m.operations.registration import to_coap
@@ -41,8 +48,9 @@ class ScriptedDevice:
     """`values` is what it holds. `refusals` maps a path to the error that every operation on it gets, `raw` a path to
     a response in full; paths in `silent` get no answer. `operations` is what it was asked, in order."""
 
-    def __init__(self, endpoint: str, server: str, values: dict[str, Value]) -> None:
+    def __init__(self, endpoint: str, server: str, values: dict[str, Value], *, queue_mode: bool = False) -> None:
         self.endpoint = endpoint
+        self.binding = Binding("U", queue_mode)
         self.values = {Path.parse(path): value for path, value in values.items()}
         self.refusals: dict[Path, LwM2MError] = {}
         self.raw: dict[Path, Response] = {}
@@ -50,6 +58,7 @@ class ScriptedDevice:
         self.operations: list[DeviceOperation] = []
         self.asked = asyncio.Event()
         self.observers: dict[Path, Subscription] = {}
+        self.composite_observers: dict[tuple[Path, ...], Subscription] = {}
         self._server = server
         self._coap = AiocoapEndpoint("::1" if "[" in server else "127.0.0.1", 0)
         self._location: tuple[str, ...] = ()
@@ -67,7 +76,7 @@ class ScriptedDevice:
     async def register(self, lifetime: int = 300, formats: str = "11542") -> None:
         instances = sorted({path[:2] for path in self.values})
         links = (Link("/", {"rt": '"oma.lwm2m"', "ct": formats}), *(Link(f"/{o}/{i}") for o, i in instances))
-        response = await self.tell(Register(self.endpoint, lifetime, links))
+        response = await self.tell(Register(self.endpoint, lifetime, links, binding=self.binding))
         self._location = response.location
 
     async def update(self, lifetime: int) -> None:
@@ -90,6 +99,12 @@ class ScriptedDevice:
         changed = Path.parse(path)
         self.values[changed] = value
         await self._coap.notify(self.observers[changed], self._read(changed, None), confirmable=True)
+
+    async def change_observed_together(self, path: str, value: Value) -> None:
+        """Set a value and notify whoever observes it together with others."""
+        self.values[Path.parse(path)] = value
+        for paths, observer in self.composite_observers.items():
+            await self._coap.notify(observer, self._read_all(paths), confirmable=True)
 
     async def end_observation(self, path: str, code: Code) -> None:
         await self._coap.notify(self.observers[Path.parse(path)], Response(code), confirmable=True)
@@ -131,6 +146,18 @@ class ScriptedDevice:
                 return Response(Code.CREATED, location=(*path.segments, "7"))
             case Delete():
                 return Response(Code.DELETED)
+            case ReadComposite(body=body):
+                return self._read_all(paths_of(body))
+            case ObserveComposite(body=body):
+                self.composite_observers[paths_of(body)] = asker
+                return replace(self._read_all(paths_of(body)), observing=True)
+            case CancelCompositeObservation(body=body):
+                self.composite_observers.pop(paths_of(body), None)
+                return self._read_all(paths_of(body))
+            case WriteComposite(body=body):
+                written = decode(body.payload, body.content_format or 0, Path(), shipped())
+                self.values.update({record.path: record.value for record in written if record.value is not None})
+                return Response(Code.CHANGED)
             case Execute():
                 return Response(Code.CHANGED)
         return Response(Code.CHANGED)
@@ -140,6 +167,13 @@ class ScriptedDevice:
         if not found:
             raise NotFound("no such thing")
         return found
+
+    def _read_all(self, paths: Iterable[Path]) -> Response:
+        """What there is of them."""
+        beneath = (found for path in paths for found in sorted(self.values) if path.contains(found))
+        records = [Record(found, self.values[found]) for found in beneath]
+        payload = encode(records, ContentFormat.SENML_JSON, Path(), shipped())
+        return Response(Code.CONTENT, payload, ContentFormat.SENML_JSON)
 
     def _read(self, path: Path, accept: int | None) -> Response:
         records = [Record(found, self.values[found]) for found in self._beneath(path)]

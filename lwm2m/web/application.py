@@ -15,9 +15,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from lwm2m.server import Server
 from lwm2m.web import refusals
 from lwm2m.web.coap_log import CoapLog
+from lwm2m.web.composite import composite
 from lwm2m.web.event_log import EventLog
 from lwm2m.web.events import feed
 from lwm2m.web.leshan import about, clients
+from lwm2m.web.queued import requests
 
 HEARTBEAT = 10.0
 
@@ -32,6 +34,8 @@ def app(server: Server, coap_log: CoapLog | None = None) -> FastAPI:
         coap_log.attach(server, application.state.event_log)
     application.add_middleware(RawApiPaths)
     refusals.install(application)
+    application.include_router(composite)
+    application.include_router(requests)
     application.include_router(clients)
     application.include_router(about)
     application.add_api_route("/api/event", _events, tags=["events"], response_class=StreamingResponse)

@@ -2,7 +2,7 @@
 
 Beyond that description: `reason` on DEREGISTRATION, `replaced` (the id of the registration before) on REGISTRATION,
 `code` on a NOTIFICATION that carries a refusal, `timestamped` on NOTIFICATION and SEND whose values came with times,
-and the event OBSERVATION_ENDED.
+`failure` on a REQUEST_RESPONSE that stays without an answer, and the event OBSERVATION_ENDED.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from lwm2m.model.definition import Definitions
 from lwm2m.model.record import Record
 from lwm2m.server import (
+    Awake,
     Deregistered,
     DeregistrationReason,
     Notified,
@@ -21,14 +22,25 @@ from lwm2m.server import (
     ObservationEnded,
     Overflow,
     Registered,
+    RequestAnswered,
     Sent,
     Server,
     ServerEvent,
+    Sleeping,
     Updated,
 )
 from lwm2m.web.event_log import EventLog
-from lwm2m.web.nodes import newest_values, node_at, node_of
-from lwm2m.web.shapes import Json, link_json, milliseconds, registration_json, root_path, status_text
+from lwm2m.web.nodes import newest_values, node_at, node_of, nodes_of
+from lwm2m.web.shapes import (
+    Json,
+    answer_json,
+    delayed_json,
+    link_json,
+    registration_json,
+    root_path,
+    status_text,
+    timestamped_json,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +86,15 @@ def web_event(event: ServerEvent, server: Server) -> WebEvent | None:
             return WebEvent("NOTIFICATION", endpoint, _notified(event, definitions_for(server, endpoint)))
         case Sent(endpoint=endpoint, records=records):
             return WebEvent("SEND", endpoint, _sent(endpoint, records, definitions_for(server, endpoint)))
-        case ObservationEnded(endpoint=endpoint, path=path, reason=reason):
-            return WebEvent("OBSERVATION_ENDED", endpoint, {"ep": endpoint, "res": str(path), "reason": str(reason)})
+        case ObservationEnded(endpoint=endpoint, reason=reason):
+            data = {"ep": endpoint, **_place(event), "reason": str(reason)}
+            return WebEvent("OBSERVATION_ENDED", endpoint, data)
+        case Awake(endpoint=endpoint):
+            return WebEvent("AWAKE", endpoint, {"ep": endpoint})
+        case Sleeping(endpoint=endpoint):
+            return WebEvent("SLEEPING", endpoint, {"ep": endpoint})
+        case RequestAnswered(endpoint=endpoint):
+            return WebEvent("REQUEST_RESPONSE", endpoint, _request_answered(event, server))
     return None
 
 
@@ -109,30 +128,43 @@ def _updated(event: Updated) -> Json:
 
 
 def _notified(event: Notified, definitions: Definitions) -> Json:
-    data: Json = {"ep": event.endpoint, "kind": "single", "res": str(event.path)}
+    data: Json = {"ep": event.endpoint, "kind": "composite" if event.paths else "single", **_place(event)}
     if not event.code.is_success:
         return data | {"val": None, "code": status_text(event.code)}
-    data["val"] = node_of(event.path, event.records, definitions)
-    return data | _timestamped(event.records, definitions)
+    if event.paths:
+        data["val"] = nodes_of(event.paths, event.records, definitions)
+    else:
+        data["val"] = node_of(event.path, event.records, definitions)
+    return data | timestamped_json(event.records, definitions)
+
+
+def _place(event: Notified | ObservationEnded) -> Json:
+    return {"paths": [str(path) for path in event.paths]} if event.paths else {"res": str(event.path)}
+
+
+def _request_answered(event: RequestAnswered, server: Server) -> Json:
+    data = delayed_json(event.request)
+    if event.answer is None:
+        return data | {"failure": event.failure}
+    endpoint = event.endpoint
+    root = root_of(server, endpoint)
+    return data | {
+        "response": answer_json(event.answer, event.request.operation, definitions_for(server, endpoint), root)
+    }
+
+
+def root_of(server: Server, endpoint: str) -> tuple[str, ...]:
+    """The alternate path of a client; none when it is gone."""
+    try:
+        return server.registration(endpoint).root
+    except NotRegistered:
+        return ()
 
 
 def _sent(endpoint: str, records: Sequence[Record], definitions: Definitions) -> Json:
     data = {"ep": endpoint, "val": _nodes_by_path(newest_values(records), definitions)}
-    return data | _timestamped(records, definitions)
+    return data | timestamped_json(records, definitions)
 
 
 def _nodes_by_path(records: Sequence[Record], definitions: Definitions) -> Json:
     return {str(record.path): node_at(record, definitions) for record in records}
-
-
-def _timestamped(records: Sequence[Record], definitions: Definitions) -> Json:
-    """Every time there is a value of, oldest first; nothing when no record has a time."""
-    times = sorted({record.time for record in records if record.time is not None})
-    moments = [
-        {
-            "timestamp": milliseconds(time),
-            "val": _nodes_by_path([record for record in records if record.time == time], definitions),
-        }
-        for time in times
-    ]
-    return {"timestamped": moments} if moments else {}

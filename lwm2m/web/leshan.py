@@ -13,7 +13,6 @@ from lwm2m.operations import (
     CancelObservation,
     Create,
     Delete,
-    DeviceOperation,
     Discover,
     Execute,
     Observe,
@@ -21,6 +20,8 @@ from lwm2m.operations import (
     Write,
     WriteAttributes,
 )
+from lwm2m.server import Registration, Server
+from lwm2m.web.asking import ask, cancel, is_active
 from lwm2m.web.bodies import json_body, text_body, written_records
 from lwm2m.web.nodes import created_records
 from lwm2m.web.parameters import (
@@ -34,7 +35,7 @@ from lwm2m.web.parameters import (
     notification_attributes,
 )
 from lwm2m.web.refusals import InvalidPath, InvalidRequest
-from lwm2m.web.shapes import answer_json, endpoint_json, object_json, registration_json
+from lwm2m.web.shapes import Json, endpoint_json, object_json, registration_json
 
 clients = APIRouter(prefix="/api/clients", tags=["clients"])
 about = APIRouter(prefix="/api", tags=["server"])
@@ -42,7 +43,7 @@ about = APIRouter(prefix="/api", tags=["server"])
 
 @clients.get("")
 async def registrations(server: TheServer) -> JSONResponse:
-    return JSONResponse([registration_json(registration) for registration in server.registrations()])
+    return JSONResponse([_shown(registration, server) for registration in server.registrations()])
 
 
 @clients.get("/")
@@ -51,24 +52,24 @@ async def nobody() -> JSONResponse:
 
 
 @clients.get("/{ep}")
-async def registration(registration: TheRegistration) -> JSONResponse:
-    return JSONResponse(registration_json(registration))
+async def registration(registration: TheRegistration, server: TheServer) -> JSONResponse:
+    return JSONResponse(_shown(registration, server))
 
 
 @clients.get("/{ep}/{path:path}/discover")
 async def discover(target: TheTarget, timeout: Timeout) -> JSONResponse:
-    return await _ask(target, Discover(target.path), timeout)
+    return await ask(target, Discover(target.path), timeout)
 
 
 @clients.get("/{ep}/{path:path}")
 async def read(target: TheTarget, timeout: Timeout, format: Format) -> JSONResponse:
-    return await _ask(target, Read(target.path, format), timeout)
+    return await ask(target, Read(target.path, format), timeout)
 
 
 @clients.put("/{ep}/{path:path}/attributes")
 async def write_attributes(request: Request, target: TheTarget) -> JSONResponse:
     attributes = notification_attributes(request.url.query)
-    return await _ask(target, WriteAttributes(target.path, attributes), DEFAULT_TIMEOUT)
+    return await ask(target, WriteAttributes(target.path, attributes), DEFAULT_TIMEOUT)
 
 
 @clients.put("/{ep}/{path:path}")
@@ -79,13 +80,12 @@ async def write(
         raise InvalidPath
     records = await written_records(request, target)
     body = target.server.body(target.registration.endpoint, target.path, records, _or_default(target, format))
-    return await _ask(target, Write(target.path, body, replace.lower() == "true"), timeout)
+    return await ask(target, Write(target.path, body, replace.lower() == "true"), timeout)
 
 
 @clients.post("/{ep}/{path:path}/observe")
 async def observe(target: TheTarget, timeout: Timeout, format: Format) -> JSONResponse:
-    answer = await target.server.observe(target.registration.endpoint, target.path, accept=format, timeout=timeout)
-    return JSONResponse(answer_json(answer, Observe, target.path, target.definitions))
+    return await ask(target, Observe(target.path, format), timeout)
 
 
 @clients.post("/{ep}/{path:path}")
@@ -94,7 +94,7 @@ async def create_or_execute(request: Request, target: TheTarget, timeout: Timeou
         case 1:
             return await _create(request, target, timeout, format)
         case 3:
-            return await _ask(target, Execute(target.path, await text_body(request)), timeout)
+            return await ask(target, Execute(target.path, await text_body(request)), timeout)
         case 2:
             raise InvalidRequest("a create goes to an object")
     raise InvalidPath
@@ -102,25 +102,14 @@ async def create_or_execute(request: Request, target: TheTarget, timeout: Timeou
 
 @clients.delete("/{ep}/{path:path}/observe")
 async def cancel_observation(request: Request, target: TheTarget, timeout: Timeout) -> Response:
-    if "active" not in request.query_params:
-        if target.path in target.server.observations(target.registration.endpoint):
-            await target.server.cancel_observation(
-                target.registration.endpoint, target.path, active=False, timeout=timeout
-            )
-        return Response()
-    answer = await target.server.cancel_observation(
-        target.registration.endpoint, target.path, active=True, timeout=timeout
-    )
-    if answer is None:
-        return Response()
-    return JSONResponse(answer_json(answer, CancelObservation, target.path, target.definitions))
+    return await cancel(target, CancelObservation(target.path), target.path, timeout, is_active(request))
 
 
 @clients.delete("/{ep}/{path:path}")
 async def delete(target: TheTarget, timeout: Timeout) -> JSONResponse:
     if len(target.path) != 2:
         raise InvalidRequest("a delete goes to an object instance")
-    return await _ask(target, Delete(target.path), timeout)
+    return await ask(target, Delete(target.path), timeout)
 
 
 @about.get("/server/endpoint")
@@ -156,12 +145,11 @@ async def _create(request: Request, target: Target, timeout: float, format: Cont
     if base != target.path and content_format is not ContentFormat.TLV:
         raise InvalidRequest("an instance without id can be created in the format TLV only")
     body = target.server.body(target.registration.endpoint, base, records, content_format)
-    return await _ask(target, Create(target.path, body), timeout)
+    return await ask(target, Create(target.path, body), timeout)
 
 
-async def _ask(target: Target, operation: DeviceOperation, timeout: float) -> JSONResponse:
-    answer = await target.server.ask(target.registration.endpoint, operation, timeout=timeout)
-    return JSONResponse(answer_json(answer, type(operation), target.path, target.definitions))
+def _shown(registration: Registration, server: Server) -> Json:
+    return registration_json(registration, sleeping=server.is_sleeping(registration.endpoint))
 
 
 def _or_default(target: Target, format: ContentFormat | None) -> ContentFormat | None:

@@ -1,6 +1,7 @@
 """Records as trees of JSON nodes, and back. leshan-rest-api.md §2.3.
 
-A node mirrors the depth of its path: `obj`, `instance`, `singleResource` or `multiResource`, `resourceInstance`.
+A node mirrors the depth of its path: `root`, `obj`, `instance`, `singleResource` or `multiResource`,
+`resourceInstance`.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ class BadNode(Exception):
 
 
 def node_of(path: Path, records: Iterable[Record], definitions: Definitions) -> Node | None:
-    """The node at `path` (1 to 4 ids) holding the newest value of each record beneath it. None for a path of a single
-    value when there is none."""
+    """The node at `path` holding the newest value of each record beneath it. None for a path of a single value when
+    there is none."""
     newest = newest_values(record for record in records if path.contains(record.path))
     match len(path):
+        case 0:
+            return {"kind": "root", "objects": _objects(newest, definitions)}
         case 1:
             return {"kind": "obj", "id": path[0], "instances": _instances(newest, definitions)}
         case 2:
@@ -33,6 +36,12 @@ def node_of(path: Path, records: Iterable[Record], definitions: Definitions) -> 
         case 3:
             return _resource(path, newest, definitions)
     return _leaf("resourceInstance", newest[0], definitions) if newest else None
+
+
+def nodes_of(paths: Iterable[Path], records: Sequence[Record], definitions: Definitions) -> Node:
+    """Path text -> node, of the paths that the records say something of."""
+    present = (path for path in paths if any(path.contains(record.path) for record in records))
+    return {str(path): node_of(path, records, definitions) for path in present}
 
 
 def node_at(record: Record, definitions: Definitions) -> Node | None:
@@ -52,6 +61,13 @@ def newest_values(records: Iterable[Record]) -> list[Record]:
 
 def _age_key(record: Record) -> float:
     return float("inf") if record.time is None else record.time
+
+
+def _objects(records: Sequence[Record], definitions: Definitions) -> list[Node]:
+    grouped = groupby((record for record in records if record.path), key=lambda record: record.path[0])
+    return [
+        {"kind": "obj", "id": number, "instances": _instances(list(group), definitions)} for number, group in grouped
+    ]
 
 
 def _instances(records: Sequence[Record], definitions: Definitions) -> list[Node]:

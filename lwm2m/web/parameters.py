@@ -72,16 +72,50 @@ async def _timeout(timeout: str = "") -> float:
 Timeout = Annotated[float, Depends(_timeout)]
 
 
-async def _content_format(format: str = "") -> ContentFormat | None:
+async def _format(format: str = "") -> ContentFormat | None:
+    return _content_format(format)
+
+
+async def _path_format(pathformat: str = "") -> ContentFormat | None:
+    return _content_format(pathformat)
+
+
+async def _node_format(nodeformat: str = "") -> ContentFormat | None:
+    return _content_format(nodeformat)
+
+
+def _content_format(name: str) -> ContentFormat | None:
     try:
-        return ContentFormat[format.upper()]
+        return ContentFormat[name.upper()]
     except KeyError:
-        if format:
-            log.warning("the content format %.40r is unknown and taken as absent", format)
+        if name:
+            log.warning("the content format %.40r is unknown and taken as absent", name)
         return None
 
 
-Format = Annotated[ContentFormat | None, Depends(_content_format)]
+Format = Annotated[ContentFormat | None, Depends(_format)]
+PathFormat = Annotated[ContentFormat | None, Depends(_path_format)]
+NodeFormat = Annotated[ContentFormat | None, Depends(_node_format)]
+
+
+async def _paths(paths: str = "") -> tuple[Path, ...]:
+    if not paths:
+        raise InvalidRequest("paths is missing: LwM2M paths with commas between them")
+    try:
+        return tuple(Path.parse(text.strip()) for text in paths.split(","))
+    except ValueError as error:
+        raise InvalidRequest(str(error)) from None
+
+
+Paths = Annotated[tuple[Path, ...], Depends(_paths)]
+
+
+async def _client(registration: TheRegistration, server: TheServer) -> Target:
+    return Target(server, registration, Path(), server.definitions.choose(registration.versions))
+
+
+TheClient = Annotated[Target, Depends(_client)]
+"""For operations whose targets are not in the URL: its path is the root."""
 
 
 def notification_attributes(query: str) -> dict[str, str | None]:

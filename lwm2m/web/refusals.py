@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse
 
 from lwm2m.coap.endpoint import Rejected, RequestFailed, TimedOut, TooBusy, Unreachable
 from lwm2m.errors import LwM2MError
-from lwm2m.server import InvalidAnswer, NotObserved, NotRegistered, StoreError
+from lwm2m.server import InvalidAnswer, NotObserved, NotQueued, NotRegistered, StoreError
 from lwm2m.web.nodes import BadNode
 from lwm2m.web.values import WrongJsonType
 
@@ -37,6 +37,7 @@ REFUSALS: dict[type[Exception], Refusal] = {
     InvalidAttributes: lambda error: (400, f"Invalid attributes: {error}"),
     WrongJsonType: lambda error: (500, f"Unexpected exception: {error}"),
     NotObserved: lambda error: (404, f"No observation: {error}"),
+    NotQueued: lambda error: (404, f"No request: {error}"),
     InvalidAnswer: lambda error: (500, f"Invalid Response: {error}"),
     TimedOut: lambda _: (504, "Request timeout"),
     Rejected: lambda error: (500, f"Request rejected: {error}"),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from lwm2m.coap.message import Code
 from lwm2m.link_format import Link
 from lwm2m.model.definition import Definitions, ObjectDefinition, ResourceDefinition
-from lwm2m.model.path import Path
+from lwm2m.model.record import Record
 from lwm2m.operations import (
+    CancelCompositeObservation,
     CancelObservation,
     Create,
     Delete,
@@ -17,12 +19,16 @@ from lwm2m.operations import (
     Discover,
     Execute,
     Observe,
+    ObserveComposite,
     Read,
+    ReadComposite,
     Write,
     WriteAttributes,
+    WriteComposite,
+    paths_of,
 )
-from lwm2m.server import Answer, Registration
-from lwm2m.web.nodes import node_of
+from lwm2m.server import Answer, QueuedRequest, Registration
+from lwm2m.web.nodes import node_at, node_of, nodes_of
 from lwm2m.web.values import TYPE_NAMES
 
 Json = dict[str, Any]
@@ -52,6 +58,7 @@ REFUSALS = frozenset(
 BODY_REFUSALS = frozenset(
     {Code.REQUEST_ENTITY_INCOMPLETE, Code.REQUEST_ENTITY_TOO_LARGE, Code.UNSUPPORTED_CONTENT_FORMAT}
 )
+COMPOSITE_REFUSALS = REFUSALS | {Code.NOT_ACCEPTABLE, Code.UNSUPPORTED_CONTENT_FORMAT}
 VALID_CODES: dict[type[DeviceOperation], frozenset[Code]] = {
     Read: REFUSALS | {Code.CONTENT, Code.NOT_ACCEPTABLE},
     Observe: REFUSALS | {Code.CONTENT, Code.NOT_ACCEPTABLE},
@@ -62,30 +69,68 @@ VALID_CODES: dict[type[DeviceOperation], frozenset[Code]] = {
     Execute: REFUSALS | {Code.CHANGED},
     Create: REFUSALS | BODY_REFUSALS | {Code.CREATED},
     Delete: REFUSALS | {Code.DELETED},
+    ReadComposite: COMPOSITE_REFUSALS | {Code.CONTENT},
+    ObserveComposite: COMPOSITE_REFUSALS | {Code.CONTENT},
+    CancelCompositeObservation: COMPOSITE_REFUSALS | {Code.CONTENT},
+    WriteComposite: COMPOSITE_REFUSALS | BODY_REFUSALS | {Code.CHANGED},
 }
 """The codes that LwM2M 1.1 allows for the answer to each operation. lwm2m.md §6."""
 
 
-def answer_json(answer: Answer, operation: type[DeviceOperation], path: Path, definitions: Definitions) -> Json:
-    """Beyond the description, the answer to an Observe says whether the device goes on `observing`."""
+def answer_json(
+    answer: Answer, operation: DeviceOperation, definitions: Definitions, root: tuple[str, ...] = ()
+) -> Json:
+    """`root` is the alternate path of the client. Beyond the description, the answer to an Observe says whether the
+    device goes on `observing`, and values that came with times stand in `timestamped`."""
     json: Json = {
         "status": status_text(answer.code),
-        "valid": answer.code in VALID_CODES[operation],
+        "valid": answer.code in VALID_CODES[type(operation)],
         "success": answer.code.is_success,
         "failure": not answer.code.is_success,
     }
     if not answer.code.is_success:
         return json | ({"errormessage": answer.diagnostic} if answer.diagnostic else {})
-    if operation is Observe:
+    if isinstance(operation, Observe | ObserveComposite):
         json["observing"] = answer.observing
-    if operation in (Read, Observe, CancelObservation):
-        node = node_of(path, answer.records, definitions)
-        return json | ({"content": node} if node is not None else {})
-    if operation is Discover:
-        return json | {"objectLinks": [link_json(link) for link in answer.links]}
-    if operation is Create and answer.location:
-        return json | {"location": "/" + "/".join(answer.location)}
-    return json
+    match operation:
+        case Read() | Observe() | CancelObservation():
+            node = node_of(operation.path, answer.records, definitions)
+            json |= {"content": node} if node is not None else {}
+        case ReadComposite() | ObserveComposite() | CancelCompositeObservation():
+            json["content"] = nodes_of(paths_of(operation.body, root), answer.records, definitions)
+        case Discover():
+            json["objectLinks"] = [link_json(link) for link in answer.links]
+        case Create() if answer.location:
+            json["location"] = "/" + "/".join(answer.location)
+    return json | timestamped_json(answer.records, definitions)
+
+
+def delayed_json(request: QueuedRequest) -> Json:
+    """The answer comes later, as an event with the same `requestId`."""
+    path = {"path": str(request.operation.path)} if request.operation.path else {}
+    return {"ep": request.endpoint, **path, "requestId": request.id, "delayed": True}
+
+
+def queued_json(request: QueuedRequest) -> Json:
+    return {
+        **delayed_json(request),
+        "operation": type(request.operation).__name__,
+        "queued": milliseconds(request.queued_at),
+        "until": milliseconds(request.until),
+    }
+
+
+def timestamped_json(records: Sequence[Record], definitions: Definitions) -> Json:
+    """Every time there is a value of, oldest first; nothing when no record has a time."""
+    times = sorted({record.time for record in records if record.time is not None})
+    moments = [
+        {
+            "timestamp": milliseconds(time),
+            "val": {str(record.path): node_at(record, definitions) for record in records if record.time == time},
+        }
+        for time in times
+    ]
+    return {"timestamped": moments} if moments else {}
 
 
 def status_text(code: Code) -> str:
@@ -97,7 +142,8 @@ def link_json(link: Link) -> Json:
     return {"url": link.target, "attributes": dict(link.attributes)}
 
 
-def registration_json(registration: Registration) -> Json:
+def registration_json(registration: Registration, *, sleeping: bool = False) -> Json:
+    """`sleeping` is shown of clients in queue mode."""
     host, port = registration.peer.address
     json: Json = {
         "endpoint": registration.endpoint,
@@ -116,6 +162,8 @@ def registration_json(registration: Registration) -> Json:
         "queuemode": registration.queue_mode,
         "availableInstances": {str(number): list(ids) for number, ids in sorted(registration.objects.items())},
     }
+    if registration.queue_mode:
+        json["sleeping"] = sleeping
     return {name: value for name, value in json.items() if value is not None}
 
 
