@@ -7,13 +7,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from lwm2m.client import Client
-from lwm2m.coap.endpoint import Endpoint
+from lwm2m.client.objects import Downloader, SimulatedDevice
+from lwm2m.coap.endpoint import Endpoint, Limits
 from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.codec import decode
 from lwm2m.link_format import Link, parse
@@ -25,6 +27,8 @@ from lwm2m.server import Server
 from lwm2m.testing import Crossing, Datagram, Network, VirtualTimeLoop, run
 from tests.conformance.configurations import CONFIGURATIONS
 from tests.wire import DEVICE, SERVER
+
+Found = TypeVar("Found")
 
 ENDPOINT = "urn:conformance:1"
 SOON = 3.0
@@ -38,7 +42,7 @@ class Wire(Protocol):
 
     crossings: list[Crossing]
 
-    def endpoint(self, host: str, port: int = 0) -> Endpoint: ...
+    def endpoint(self, host: str, port: int = 0, *, limits: Limits = ...) -> Endpoint: ...
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,17 @@ class Notification:
 class Bench:
     """`server`, `client` and what crosses between them. Everything before `mark` is of no interest any more."""
 
-    def __init__(self, wire: Wire, server: Server, client: Client, server_host: str, device_host: str) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        server: Server,
+        client: Client,
+        server_host: str,
+        device_host: str,
+        device: SimulatedDevice | None = None,
+    ) -> None:
         self.wire = wire
+        self.given_device = device
         self.server = server
         self.client = client
         self.server_host = server_host
@@ -84,6 +97,12 @@ class Bench:
     def is_virtual(self) -> bool:
         """Whether waiting costs nothing."""
         return isinstance(asyncio.get_running_loop(), VirtualTimeLoop)
+
+    @property
+    def device(self) -> SimulatedDevice:
+        """Of a case that wants objects that work."""
+        assert self.given_device is not None
+        return self.given_device
 
     # What the server asks
 
@@ -157,7 +176,7 @@ class Bench:
                     return exchange
             return None
 
-        exchange = await self._until(found, within, f"{method.name} {path}")
+        exchange = await self.until(found, within, f"{method.name} {path}")
         self.mark = 1 + max(n for n, one in enumerate(self.wire.crossings) if one.data == exchange.request.encode())
         return exchange
 
@@ -188,7 +207,7 @@ class Bench:
             new = self.notifications(observed)[before:]
             return new[:count] if len(new) >= count else None
 
-        return await self._until(found, within, f"{count} notifications of {observed.request.path}")
+        return await self.until(found, within, f"{count} notifications of {observed.request.path}")
 
     # What crossed
 
@@ -225,7 +244,7 @@ class Bench:
     def _from(self, host: str) -> Iterable[Crossing]:
         return (crossing for crossing in self.wire.crossings if crossing.source[0] == host)
 
-    async def _until(self, found: Callable[[], Any], within: float, what: str) -> Any:
+    async def until(self, found: Callable[[], Found | None], within: float, what: str) -> Found:
         deadline, seen = asyncio.get_running_loop().time() + within, -1
         while True:
             if len(self.wire.crossings) != seen:
@@ -253,29 +272,57 @@ def links_of(payload: bytes) -> dict[str, Mapping[str, str | None]]:
 
 @asynccontextmanager
 async def bench_on(
-    wire: Wire, configuration: str, *, registered: bool = True, lifetime: int = 86_400, **more: Any
+    wire: Wire,
+    configuration: str,
+    *,
+    registered: bool = True,
+    working: bool = False,
+    lifetime: int = 86_400,
+    **more: Any,
 ) -> AsyncIterator[Bench]:
-    """Both ends up; the client registered, unless the case wants to see it come."""
+    """Both ends up; the client registered, unless the case wants to see it come. With `working` its objects are those
+    of a simulated device, and do what they say."""
     loop = asyncio.get_running_loop()
+    wall = loop.wall_time if isinstance(loop, VirtualTimeLoop) else time.time
     at_server, at_device = wire.endpoint(SERVER, 5683), wire.endpoint(DEVICE)
-    wall = getattr(loop, "wall_time", None)
-    server = Server([at_server], clock=loop.time, **({"wall": wall} if wall else {}))
-    async with server:
-        uri = at_server.uri
+    async with Server([at_server], clock=loop.time, wall=wall) as server:
         records = [
             record._replace(value=lifetime) if record.path == Path(1, 0, 1) else record
             for record in CONFIGURATIONS[configuration]
         ]
-        client = Client(ENDPOINT, uri, records, coap=at_device, lifetime=lifetime, clock=loop.time, **more)
-        bench = Bench(wire, server, client, SERVER, DEVICE)
+        device = simulated(wire, records, wall) if working else None
+        objects = device.objects if device else ()
+        client = Client(
+            ENDPOINT,
+            at_server.uri,
+            records,
+            coap=at_device,
+            lifetime=lifetime,
+            clock=loop.time,
+            objects=objects,
+            **more,
+        )
+        bench = Bench(wire, server, client, SERVER, DEVICE, device)
         try:
             if registered:
                 await client.start()
                 await client.registered(SOON)
-                bench.mark = len(wire.crossings)
+                bench.begin()
             yield bench
         finally:
             await client.stop()
+
+
+def simulated(wire: Wire, records: list[Record], wall: Callable[[], float]) -> SimulatedDevice:
+    """It downloads over the wire."""
+
+    def open_endpoint(host: str, limits: Limits) -> Endpoint:
+        return wire.endpoint(host, limits=limits)
+
+    async def ways(_host: str, _port: int) -> list[str]:
+        return [DEVICE]
+
+    return SimulatedDevice(records, wall_clock=wall, download=Downloader(open_endpoint=open_endpoint, hosts=ways))
 
 
 Case = Callable[[Bench], Awaitable[None]]

@@ -9,6 +9,7 @@ from typing import Any
 
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.aiocoap_udp import Ancillary, DatagramSocket, SocketAddress, bind
+from lwm2m.coap.endpoint import Limits
 from lwm2m.testing import Crossing
 
 
@@ -44,8 +45,14 @@ class RealUdp:
     def __init__(self) -> None:
         self.crossings: list[Crossing] = []
 
-    def endpoint(self, host: str, port: int = 0) -> AiocoapEndpoint:  # noqa: ARG002  # a free one, whatever the case wants
+    def endpoint(
+        self,
+        host: str,
+        port: int = 0,  # noqa: ARG002  # a free one, whatever the case wants
+        *,
+        limits: Limits = Limits(),  # noqa: B008  # immutable
+    ) -> AiocoapEndpoint:
         async def open_socket(address: str, free: int) -> DatagramSocket:
             return RecordingSocket(await bind(address, free), host, self.crossings)
 
-        return AiocoapEndpoint("127.0.0.1", 0, open_socket=open_socket)
+        return AiocoapEndpoint("127.0.0.1", 0, limits=limits, open_socket=open_socket)

@@ -91,7 +91,6 @@ class Results:
         for case in cases:
             udp = _word(self._over_udp[case.id]) if case.id in self._over_udp else ""
             yield f"| {case.id} | {case.title} | {case.configuration} | {self._result(case)} | {udp} |"
-        yield ""
 
     def _result(self, case: Listed) -> str:
         if case.id in self._in_memory:

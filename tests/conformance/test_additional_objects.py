@@ -97,3 +97,24 @@ async def test_1_1_int_1901(bench: Bench) -> None:
     got = await bench.write("/19/1/0", {"0": b"\x09\x08\x07"}, TLV)
     assert (got.request.code, got.code) == (Code.PUT, Code.CHANGED)
     assert bench.values(await bench.read("/19/1/0")) == {"/19/1/0/0": b"\x09\x08\x07"}
+
+
+@conforms("C.16", working=True)
+async def test_1_1_int_2000(bench: Bench) -> None:
+    """The registry calls 4011 executable, so it is executed; the printed write is refused."""
+    assert (await bench.write_bytes("/20/0/4011", b"1", 0)).code is Code.METHOD_NOT_ALLOWED
+    got = await bench.execute("/20/0/4011", "0='1'")
+    assert (got.request.payload, got.code) == (b"0='1'", Code.CHANGED)
+    bench.device.log.record("something happened")
+    values = bench.values(await bench.read("/20/0/4013"))
+    assert values == {"/20/0/4013": 2}
+
+
+@conforms("C.16", working=True)
+async def test_1_1_int_2001(bench: Bench) -> None:
+    assert (await bench.execute("/20/0/4011")).code is Code.CHANGED
+    bench.device.log.record("something happened")
+    got = await bench.read("/20/0", TLV)
+    values = bench.values(got)
+    assert (got.code, values["/20/0/4010"], values["/20/0/4013"]) == (Code.CONTENT, 0, 2)
+    assert b"something happened" in bytes(values["/20/0/4014"])  # type: ignore[arg-type]  # it is Opaque

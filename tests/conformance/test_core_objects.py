@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
+from itertools import pairwise
 
 from lwm2m.coap.message import Code
 from tests.conformance.bench import Bench, changed, conforms
@@ -67,7 +67,7 @@ async def in_window(bench: Bench, instance: str, resource: str, values: list[int
     notifications = bench.notifications(observed)
     times = [observed.at, *(one.at for one in notifications)]
     assert len(notifications) >= 4
-    assert all(1.9 <= after - before <= 10.5 for before, after in itertools.pairwise(times))
+    assert all(1.9 <= after - before <= 10.5 for before, after in pairwise(times))
     await asyncio.sleep(3)
     assert bench.values(bench.notifications(observed)[-1], instance)[resource] == values[-1]
 
@@ -89,3 +89,61 @@ async def test_1_1_int_801(bench: Bench) -> None:
 @conforms("C.7")
 async def test_1_1_int_810(bench: Bench) -> None:
     await in_window(bench, "/6/0", "/6/0/0", [43.6, 43.7, 43.8, 43.9, 44.0])
+
+
+@conforms("C.9", working=True)
+async def test_1_1_int_901(bench: Bench) -> None:
+    assert (await bench.execute("/7/0/6")).code is Code.CHANGED
+    bench.device.passed(5000, 0)
+    bench.device.passed(0, 3000)
+    assert (await bench.execute("/7/0/7")).code is Code.CHANGED
+    got = await bench.read("/7/0")
+    values = bench.values(got)
+    assert (got.code, values["/7/0/2"], values["/7/0/3"]) == (Code.CONTENT, 5, 3)
+    assert (values["/7/0/4"], values["/7/0/5"]) == (5000, 4000)
+
+
+@conforms("C.9", working=True)
+async def test_1_1_int_905(bench: Bench) -> None:
+    got = await bench.write("/7/0/8", 600, TEXT)
+    assert (got.request.code, got.code) == (Code.PUT, Code.CHANGED)
+    assert bench.values(await bench.read("/7/0/8")) == {"/7/0/8": 600}
+
+
+@conforms("C.9", working=True)
+async def test_1_1_int_910(bench: Bench) -> None:
+    assert (await bench.attributes("/7/0", **PERIODS)).code is Code.CHANGED
+    assert (await bench.write("/7/0/8", 0, TEXT)).code is Code.CHANGED
+    observed = await bench.observe("/7/0")
+    assert observed.response.observe is not None
+    assert (await bench.execute("/7/0/6")).code is Code.CHANGED
+    await asyncio.sleep(25)
+    assert (await bench.execute("/7/0/7")).code is Code.CHANGED
+    times = [observed.at, *(one.at for one in bench.notifications(observed))]
+    assert len(times) >= 3
+    assert all(1.9 <= after - before <= 10.5 for before, after in pairwise(times))
+
+
+@conforms("C.6", working=True)
+async def test_x_656(bench: Bench) -> None:
+    """Factory reset: the device's own values are those it was made with, and it registers anew."""
+    assert (await bench.write("/3/0/15", "Asia/Shanghai", TEXT)).code is Code.CHANGED
+    assert (await bench.execute("/3/0/5")).code is Code.CHANGED
+    register = await bench.coming(Code.POST, "/rd", within=30)
+    assert (register.request.path, register.code) == ("/rd", Code.CREATED)
+    assert bench.values(await bench.read("/3/0/15")) == {"/3/0/15": "Europe/Paris"}
+
+
+@conforms("C.6", working=True)
+async def test_x_657(bench: Bench) -> None:
+    assert set(bench.values(await bench.read("/3/0/11")).values()) == {0}
+    device = bench.device.device
+    device.report_error(2)
+    assert list(bench.values(await bench.read("/3/0/11")).values()) == [2]
+    device.report_error(6)
+    assert set(bench.values(await bench.read("/3/0/11")).values()) == {2, 6}
+    assert (await bench.execute("/3/0/12")).code is Code.CHANGED
+    assert bench.values(await bench.read("/3/0/11")) == {"/3/0/11/0": 0}
+    device.set_error(1, True)
+    assert (await bench.execute("/3/0/12")).code is Code.CHANGED
+    assert set(bench.values(await bench.read("/3/0/11")).values()) == {1}
