@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import pytest
 
@@ -267,3 +268,25 @@ async def test_it_sleeps_and_wakes(leshan: LeshanPeer) -> None:
         client.update_registration()
         await device.event("updated")
         assert values(await device.ask("read", path="/3303/0/5700")) == {"/3303/0/5700": 21.5}
+
+
+@pytest.mark.parametrize("content_format", TOGETHER)
+async def test_a_named_instance_is_created_and_deleted(device: Device, content_format: int) -> None:
+    create = partial(device.ask, "create", path="/3442", instance=7, records=created(7), format=content_format)
+    assert (await create())["code"] == "2.01"
+    assert "</3442/7>" in (await device.event("updated"))["links"]
+    assert values(await device.ask("read", path="/3442/7")) == dict(created(7))
+    assert (await create())["code"] == "4.00"
+    assert (await device.ask("delete", path="/3442/7"))["code"] == "2.02"
+    assert "</3442/7>" not in (await device.event("updated"))["links"]
+    assert (await device.ask("read", path="/3442/7"))["code"] == "4.04"
+
+
+async def test_we_choose_the_instance(device: Device) -> None:
+    answer = await device.ask("create", path="/3442", records=created(0))
+    assert (answer["code"], answer["location"].strip("/")) == ("2.01", "3442/1")
+    assert values(await device.ask("read", path="/3442/1")) == dict(created(1))
+
+
+def created(instance: int) -> list[tuple[str, object]]:
+    return [(f"/3442/{instance}/110", "new"), (f"/3442/{instance}/130", 4.5), (f"/3442/{instance}/1120/3", -3)]
