@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from lwm2m.coap.message import Code, Response
@@ -32,6 +33,7 @@ ATTEMPTS = 2
 """How often a configuration is written whose Finish the client answers with 4.06."""
 
 _SECURITY = Path(0)
+_VERSION_1_0 = re.compile(rb"\A\s*(lwm2m=[\"0-9.]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +199,9 @@ class BootstrapSession:
             case BootstrapDiscover(path=path) | BootstrapRead(path=path):
                 if response.code is not Code.CONTENT:
                     raise InvalidAnswer(self.endpoint, f"{response.code.dotted} is no answer to a {_name(self._step)}")
-                asked = Discover(path) if isinstance(operation, BootstrapDiscover) else Read(path)
-                return read_answer(self.endpoint, asked, response, self._definitions, now)
+                if isinstance(operation, BootstrapRead):
+                    return read_answer(self.endpoint, Read(path), response, self._definitions, now)
+                return read_answer(self.endpoint, Discover(path), _with_root(response), self._definitions, now)
         return Answer(response.code)
 
     def _identified(self, links: Iterable[Link]) -> str:
@@ -208,6 +211,11 @@ class BootstrapSession:
         except ValueError as error:
             return str(error)
         return ""
+
+
+def _with_root(response: Response) -> Response:
+    """LwM2M 1.0 says its version before the links, not in one: lwm2m="1.0",</0/0>. lwm2m.md §4.4."""
+    return replace(response, payload=_VERSION_1_0.sub(rb"</>;\1", response.payload, count=1))
 
 
 def _write_format(config: BootstrapConfig, preferred: int | None) -> ContentFormat:

@@ -104,6 +104,14 @@ def test_a_client_that_does_not_tell_its_bootstrap_account_keeps_it() -> None:
     assert "does not tell" in session.log.entries[-1].message
 
 
+def test_a_version_before_the_links_is_read_as_one() -> None:
+    session = session_of(account_config([ACCOUNT]))
+    asked = conversation(session, links('lwm2m="1.0",</0/0>;ssid=7,</0/1>'), DELETED, DELETED)
+    assert written(asked[3])[0] == Path(0, 0)
+    values = {str(value.path): value.text for value in session.log.entries[1].values}
+    assert values["/"] == '</>;lwm2m="1.0"'
+
+
 def test_the_first_refusal_ends_the_session() -> None:
     session = session_of(account_config([ACCOUNT], auto_id=False))
     assert conversation(session, REFUSED)[-1] is None
