@@ -11,6 +11,7 @@ import pytest
 from aiocoap import CHANGED, DELETE, DELETED, GET, NOT_ACCEPTABLE, POST, PUT
 
 from lwm2m.client import BootstrapFailed, Bootstrapped, Client, State
+from lwm2m.client.objects import SimulatedDevice
 from lwm2m.codec import encode
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
@@ -192,3 +193,26 @@ async def test_the_request_comes_after_the_hold_off_time(
         await bootstrap.next()
         assert 0.9 < asyncio.get_running_loop().time() - began < 2
         assert first.messages.empty()
+
+
+async def test_a_factory_reset_begins_with_the_bootstrap_again(
+    servers: tuple[ForeignServer, ForeignServer, ForeignServer],
+) -> None:
+    bootstrap, first, _ = servers
+    device = SimulatedDevice()
+    async with Client("dev1", bootstrap=bootstrap.uri, objects=device.objects) as client:
+        assert (await bootstrap.next()).opt.uri_path == ("bs",)
+        await write_account(bootstrap, 1, 101, first.uri)
+        assert (await finish(bootstrap)).code == CHANGED
+        await client.registered(5, 101)
+        await first.next()
+        assert (await first.ask(PUT, "/3/0/15", payload=b"Asia/Tokyo", content_format=0)).code == CHANGED
+        while not bootstrap.messages.empty():
+            bootstrap.messages.get_nowait()
+        assert (await first.ask(POST, "/3/0/5")).code == CHANGED
+        assert (await bootstrap.next()).opt.uri_path == ("bs",)
+        assert client.states == {}
+        assert not client.data_model.has(Path(3, 0, 15))
+        await write_account(bootstrap, 1, 101, first.uri)
+        assert (await finish(bootstrap)).code == CHANGED
+        await client.registered(5, 101)

@@ -17,6 +17,7 @@ class ObjectHost:
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self.data_model = DataModel(records)
         self.restarts = 0
+        self.bootstraps = 0
         self.history: list[tuple[str, Any]] = []
 
     def host(self, standard: StandardObject) -> None:
@@ -34,6 +35,9 @@ class ObjectHost:
 
     def restart(self) -> None:
         self.restarts += 1
+
+    def bootstrap(self) -> None:
+        self.bootstraps += 1
 
     def value(self, path: str) -> Any:
         return self.data_model.value(Path.parse(path))

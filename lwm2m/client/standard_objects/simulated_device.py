@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
+from lwm2m.client.account import ANSWER_FIRST
 from lwm2m.client.data_model import DataModel
 from lwm2m.client.download import Downloader
 from lwm2m.client.standard_objects.binary_app_data import BinaryAppDataContainer
@@ -20,12 +22,12 @@ from lwm2m.client.standard_objects.simulated_updater import SimulatedUpdater
 from lwm2m.client.standard_objects.software import SoftwareManagement
 from lwm2m.client.standard_objects.standard_object import Host, StandardObject
 from lwm2m.model.path import Path
-from lwm2m.model.record import Record
+from lwm2m.model.record import Record, Value
 
 _MODEL = Path(3, 0, 1)
 _SERVER = 1
-_KEPT = frozenset({0, 2, 5, 7, 9, 20, 21})
-"""Objects that a factory reset leaves as they are: the accounts, and those whose values tell what the device did."""
+_KEPT = frozenset({5, 7, 9, 20})
+"""Objects that a factory reset leaves as they are: their values tell what the device did."""
 _SYSTEM = 1
 """The log class of what the device itself does."""
 
@@ -50,9 +52,9 @@ class SimulatedDevice:
         self.updater = SimulatedUpdater(version, model, pace=pace)
         self.device = _FactoryDevice(
             {0: "lwm2m-toolkit", 1: model, 2: "1", 3: version},
-            reboot=self._reboot,
-            factory_reset=self._factory_reset,
-            wall_clock=wall_clock,
+            self._reboot,
+            self._log_reset,
+            wall_clock,
         )
         self.firmware = FirmwareUpdate(
             self.updater,
@@ -85,29 +87,48 @@ class SimulatedDevice:
         self.firmware.power_returned()
         self.device.host.restart()
 
-    def _factory_reset(self) -> None:
+    def _log_reset(self) -> None:
         self.log.record("factory reset", _SYSTEM)
-        _restore(self.device.host, self.device.factory)
-        self.device.host.restart()
 
 
 class _FactoryDevice(Device):
-    """Knows the values that the client began with."""
+    """Brings back what the client began with, once Factory Reset is answered, its accounts included."""
 
-    factory: tuple[Record, ...] = ()
+    def __init__(
+        self,
+        values: Mapping[int, Value],
+        reboot: Callable[[], None],
+        told: Callable[[], None],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        super().__init__(values, reboot=reboot, factory_reset=self._reset_later, wall_clock=wall_clock)
+        self._told = told
+        self._factory: list[Record] = []
+        self._later: asyncio.TimerHandle | None = None
 
     def start(self, host: Host) -> None:
         super().start(host)
-        self.factory = tuple(record for record in host.data_model.read(Path()) if record.path[0] not in _KEPT)
+        self._factory = [record for record in host.data_model.read(Path()) if record.path[0] not in _KEPT]
 
+    async def stop(self) -> None:
+        if self._later is not None:
+            self._later.cancel()
+        await super().stop()
 
-def _restore(host: Host, factory: Iterable[Record]) -> None:
-    """Accounts that a bootstrap server made or removed are left to the bootstrap; those that are as they were have
-    their first settings again."""
-    before = DataModel(factory)
-    now = [record.path for record in host.data_model.read(Path()) if record.path[0] not in _KEPT | {_SERVER}]
-    host.remove([path for path in now if not before.has(path)])
-    host.update([record for record in factory if record.path[0] != _SERVER or host.data_model.has(record.path)])
+    def _reset_later(self) -> None:
+        self._told()
+        self._later = asyncio.get_running_loop().call_later(ANSWER_FIRST, self._reset)
+
+    def _reset(self) -> None:
+        before, host = DataModel(self._factory), self.host
+        now = [record.path for record in host.data_model.read(Path()) if record.path[0] not in _KEPT]
+        foreign = [path for path in now if not before.has(path)]
+        host.remove(dict.fromkeys(path if before.has(Path(*path[:2])) else Path(*path[:2]) for path in foreign))
+        host.update(self._factory)
+        if before.instances(_SERVER):
+            host.restart()
+        else:
+            host.bootstrap()
 
 
 def _text(model: DataModel, path: Path, otherwise: str) -> str:

@@ -22,6 +22,8 @@ class Host(Protocol):
 
     def restart(self) -> None: ...
 
+    def bootstrap(self) -> None: ...
+
 
 class StandardObject(Protocol):
     """An object of the data model with its own actuator: what servers write and execute in it comes here.
