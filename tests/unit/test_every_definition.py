@@ -1,5 +1,5 @@
-"""Read, Write and Execute of every resource of every object version that is shipped: what its definition says is what
-a client does. lwm2m.md §6, §13."""
+"""Read, Write and Execute of every resource, Create and Delete of instances, for every object version that is shipped:
+what its definition says is what a client does. lwm2m.md §6, §13."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
+from lwm2m.client.creating import KEPT
 from lwm2m.client.versions import in_force
 from lwm2m.coap.message import Code
 from lwm2m.codec import decode, encode
@@ -18,6 +19,7 @@ from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
 from lwm2m.model.record import NO_LINK, Record, Value
 from lwm2m.model.value_range import parse_range
+from tests.unit.test_client_create_delete import Making
 from tests.unit.test_client_dispatch import Bench
 
 DEFINITIONS = in_force(shipped(), "1.1")
@@ -153,6 +155,53 @@ async def test_a_resource_is_executed_when_it_is_executable() -> None:
         executed = [(case.path, ""), (case.path, "0='a'")] if case.resource.operations.executable else []
         assert case.bench.actuator.executed == executed, str(case)
         case.bench.actuator.executed.clear()
+
+
+def contents(definition: ObjectDefinition, resources: Iterable[ResourceDefinition]) -> list[Record]:
+    """Of instance 0 with these resources, or none."""
+    return values(definition, resources) or [Record(Path(definition.id, 0), None)]
+
+
+def body_of(instance: list[Record], definitions: Definitions) -> dict[str, object]:
+    """The body of a Create. TLV has a word for an instance without resources."""
+    payload = encode(instance, ContentFormat.TLV, Path(instance[0].path[0]), definitions)
+    return {"payload": payload, "content_format": ContentFormat.TLV}
+
+
+def making(chosen: Definitions, records: Iterable[Record]) -> Bench:
+    """A client of which servers may make and take away instances, unless an object says no."""
+    bench = Bench(chosen)
+    bench.model.update(records)
+    bench.actuator = Making(bench.model)
+    bench.management = bench.make(chosen, 8, bench.actuator)
+    return bench
+
+
+async def test_an_instance_is_created_with_its_mandatory_resources_unless_it_is_the_only_one() -> None:
+    for definition in (found for found in OPEN if found.id not in KEPT):
+        chosen = DEFINITIONS.choose({definition.id: definition.version})
+        writable = [resource for resource in definition.resources.values() if resource.operations.writable]
+        mandatory = [resource for resource in writable if resource.mandatory]
+        bench = making(chosen, [Record(Path(definition.id), None)])
+        path = f"/{definition.id}"
+        for left_out in mandatory:
+            lacking = body_of(contents(definition, (found for found in writable if found is not left_out)), chosen)
+            assert await bench.code(Code.POST, path, **lacking) == "4.00", f"{definition.name}, {left_out.name}"
+        whole = contents(definition, writable)
+        assert await bench.code(Code.POST, path, **body_of(whole, chosen)) == "2.01", definition
+        assert sorted(bench.model.read(Path(definition.id, 0))) == sorted(whole), definition
+        again = "4.00" if definition.multiple else "4.05"
+        assert await bench.code(Code.POST, path, **body_of(whole, chosen)) == again, definition
+
+
+async def test_an_instance_is_deleted_unless_its_object_is_mandatory() -> None:
+    for definition in OPEN:
+        chosen = DEFINITIONS.choose({definition.id: definition.version})
+        bench = making(chosen, values(definition, definition.resources.values()))
+        stays = definition.id in KEPT or definition.mandatory
+        assert await bench.code(Code.DELETE, f"/{definition.id}/0") == ("4.05" if stays else "2.02"), definition
+        assert bench.model.has(Path(definition.id, 0)) is stays
+        assert await bench.code(Code.DELETE, f"/{definition.id}") == "4.05", definition
 
 
 async def test_what_is_the_bootstrap_servers_is_closed() -> None:
