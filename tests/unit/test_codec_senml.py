@@ -302,6 +302,20 @@ def test_json_that_is_not_utf8_is_a_bad_request() -> None:
         "81 A2 00 01 02 01",
         "81 D8 1C A0",
         "9B 7F FF FF FF FF FF FF FF",
+        "9B 00 00",
+        "98",
+        "9A 00 00 00",
+        "9C",
+        "9D A0",
+        "9F",
+        "9F FF 00",
+        "9F FF FF",
+        "9F A2 00 66 2F 31 2F 30 2F 31 02 01",
+        "9F A2 00 66 2F 31 2F 30 2F 31 02 FF",
+        "98 00 FF",
+        "FF",
+        "C1 80",
+        "D9 D9 F7 80",
         "BB FF FF FF FF FF FF FF FF",
         "81" * 50_000,
         "A1 00" * 50_000,
@@ -311,6 +325,18 @@ def test_malformed_cbor_is_a_bad_request(payload: str) -> None:
     with pytest.raises(BadRequest) as refused:
         read_cbor(payload)
     assert refused.value.diagnostic
+
+
+@pytest.mark.parametrize("head", ["81", "98 01", "99 00 01", "9A 00 00 00 01", "9B 00 00 00 00 00 00 00 01", "9F"])
+def test_the_length_of_an_array_has_many_spellings(head: str) -> None:
+    end = "FF" if head == "9F" else ""
+    assert read_cbor(f"{head} A2 00 66 2F 31 2F 30 2F 31 02 01 {end}") == records(("/1/0/1", 1))
+    assert read_cbor(f"{head} BF 00 7F 63 2F 31 2F 63 30 2F 31 FF 02 01 FF {end}") == records(("/1/0/1", 1))
+
+
+@pytest.mark.parametrize("payload", ["80", "98 00", "9B 00 00 00 00 00 00 00 00", "9F FF"])
+def test_an_array_may_be_empty(payload: str) -> None:
+    assert read_cbor(payload) == []
 
 
 def test_cbor_labels_without_a_meaning_are_ignored() -> None:
