@@ -17,12 +17,13 @@ from lwm2m.client import Client
 from lwm2m.client.objects import Downloader, SimulatedDevice
 from lwm2m.coap.endpoint import Endpoint, Limits
 from lwm2m.coap.message import Code, Peer, Request, Response
-from lwm2m.codec import decode
+from lwm2m.codec import decode, encode
 from lwm2m.link_format import Link, parse
 from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
 from lwm2m.operations import Body, Create, Delete, DeviceOperation, Discover, Execute, Read, Write, WriteAttributes
+from lwm2m.operations.composite import ReadComposite, WriteComposite, path_list
 from lwm2m.server import Server
 from lwm2m.testing import Crossing, Datagram, Network, VirtualTimeLoop, run
 from tests.conformance.configurations import CONFIGURATIONS
@@ -153,6 +154,19 @@ class Bench:
     async def observe(self, path: str, accept: int | None = None) -> Exchange:
         self.begin()
         await self.server.observe(ENDPOINT, path, accept)
+        return self.last()
+
+    async def read_composite(self, *paths: str, accept: int = ContentFormat.SENML_CBOR) -> Exchange:
+        return await self.ask(ReadComposite(path_list(map(Path.parse, paths), accept), accept))
+
+    async def write_composite(self, values: Mapping[str, Value], content_format: int) -> Exchange:
+        records = [Record(Path.parse(path), value) for path, value in values.items()]
+        payload = encode(records, content_format, Path(), self.server.definitions)
+        return await self.ask(WriteComposite(Body(payload, content_format)))
+
+    async def observe_composite(self, *paths: str, accept: int = ContentFormat.SENML_CBOR) -> Exchange:
+        self.begin()
+        await self.server.observe_composite(ENDPOINT, paths, accept, list_format=accept)
         return self.last()
 
     def body(self, path: str, values: Value | Mapping[str, Value], content_format: int) -> Body:

@@ -7,7 +7,8 @@ import itertools
 
 from lwm2m.coap.message import Code
 from lwm2m.model.record import Value
-from tests.conformance.bench import Bench, Exchange, changed, conforms
+from lwm2m.operations import Body
+from tests.conformance.bench import Bench, Exchange, changed, conforms, links_of
 
 TLV = 11542
 
@@ -118,3 +119,52 @@ async def test_1_1_int_2001(bench: Bench) -> None:
     values = bench.values(got)
     assert (got.code, values["/20/0/4010"], values["/20/0/4013"]) == (Code.CONTENT, 0, 2)
     assert b"something happened" in bytes(values["/20/0/4014"])  # type: ignore[arg-type]  # it is Opaque
+
+
+IDENTITY_2 = (
+    bytes.fromhex("08012E88002B480011") + b"Host Device ID #2" + bytes.fromhex("480114") + b"Host Device Model #2"
+)
+
+
+@conforms("C.10")
+async def test_conmgmt_1_1_int_1250(bench: Bench) -> None:
+    got = await bench.create("/11", bench.body("/11", {"1/0": "second", "1/1": "iot.two", "1/4": 0}, TLV))
+    assert (got.request.code, got.request.path, got.code) == (Code.POST, "/11", Code.CREATED)
+    update = await bench.coming(Code.POST, "/rd/")
+    assert "/11/1" in links_of(update.request.payload)
+    assert (await bench.execute("/1/0/8")).code is Code.CHANGED
+    assert (await bench.coming(Code.POST, "/rd/")).code is Code.CHANGED
+    assert (await bench.write("/11/1/3", True, 0)).code is Code.CHANGED
+    got = await bench.read("/10/0/11")
+    assert got.code is Code.CONTENT
+    assert str(bench.values(got)["/10/0/11/0"]) == "11:0"
+
+
+@conforms("C.12")
+async def test_1_1_int_1630(bench: Bench) -> None:
+    assert bench.links(await bench.discover("/16/0"))["/16/0/0"]["dim"] == "4"
+    got = await bench.create("/16", Body(IDENTITY_2, TLV))
+    assert (got.request.code, got.request.path, got.code) == (Code.POST, "/16", Code.CREATED)
+    assert bench.links(await bench.discover("/16/1"))["/16/1/0"]["dim"] == "2"
+    values = bench.values(await bench.read("/16"))
+    assert values["/16/1/0/0"] == "Host Device ID #2"
+    assert values["/16/0/0/0"] == "Host Device ID #1"
+
+
+@conforms("C.12")
+async def test_1_1_int_1635(bench: Bench) -> None:
+    assert (await bench.create("/16", Body(IDENTITY_2, TLV))).code is Code.CREATED
+    assert {"/16/0", "/16/1"} <= set(bench.links(await bench.discover("/16")))
+    for path in ("/16/0", "/16/1"):
+        got = await bench.delete(path)
+        assert (got.request.code, got.code) == (Code.DELETE, Code.DELETED)
+    assert set(bench.links(await bench.discover("/16"))) == {"/16"}
+
+
+@conforms("C.12")
+async def test_x_271(bench: Bench) -> None:
+    for number, content_format in ((1, TLV), (2, 110), (3, 112)):
+        values: dict[str, Value] = {f"{number}/0/{n}": f"text {n}" for n in range(3)}
+        got = await bench.create("/16", bench.body("/16", values, content_format))
+        assert (got.request.content_format, got.code) == (content_format, Code.CREATED)
+        assert bench.links(await bench.discover(f"/16/{number}"))[f"/16/{number}/0"]["dim"] == "3"

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.conformance import test_device_management, test_registration
+from tests.conformance import test_additional_objects, test_core_objects, test_device_management, test_registration
 from tests.conformance.bench import Wire
 from tests.conformance.real_udp import RealUdp
 
-MODULES = (test_registration, test_device_management)
+MODULES = (test_registration, test_device_management, test_core_objects, test_additional_objects)
 # fmt: off
 NUMBERS_WITHOUT_WAITING = (
     101,
