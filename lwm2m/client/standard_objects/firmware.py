@@ -136,22 +136,15 @@ class FirmwareUpdate:
 
     async def write(self, records: Sequence[Record]) -> None:
         values: dict[int, Any] = {record.path[2]: record.value for record in records}
-        if PACKAGE in values and URI in values:
-            raise BadRequest("either a package or a URI")
-        if PACKAGE in values:
-            package: bytes = values[PACKAGE]
-            happening = Happening.RESET if package in _NOTHING else Happening.PACKAGE_WRITTEN
-        else:
-            happening = Happening.URI_WRITTEN if values.get(URI) else Happening.RESET
-        if PACKAGE in values or URI in values:
+        happening = _delivery(values)
+        if happening is not None:
             machine.check_allowed(self._progress, happening)
         self._set(values)
-        if PACKAGE in values:
-            self._received = package if happening is Happening.PACKAGE_WRITTEN else b""
-            self._happen(happening)
+        if happening is not None:
+            self._received = values.get(PACKAGE, b"") if happening is Happening.PACKAGE_WRITTEN else b""
+            self._happen(happening, uri=values.get(URI, ""))
+        if happening is Happening.PACKAGE_WRITTEN:
             await self._job_done()
-        elif URI in values:
-            self._happen(happening, uri=values[URI])
 
     def _set(self, values: dict[int, Any]) -> None:
         self._become(
@@ -354,6 +347,17 @@ class FirmwareUpdate:
     def _running_host(self) -> Host:
         assert self._host is not None, "the client starts its objects"
         return self._host
+
+
+def _delivery(values: dict[int, Any]) -> Happening | None:
+    """What is meant by a Package or a URI; None where neither is written. Raises BadRequest."""
+    if PACKAGE in values and URI in values:
+        raise BadRequest("either a package or a URI")
+    if PACKAGE in values:
+        return Happening.RESET if values[PACKAGE] in _NOTHING else Happening.PACKAGE_WRITTEN
+    if URI in values:
+        return Happening.URI_WRITTEN if values[URI] else Happening.RESET
+    return None
 
 
 _FAULTS = {
