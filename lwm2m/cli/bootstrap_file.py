@@ -5,7 +5,7 @@ No sentence about a wrong file quotes a key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
@@ -30,6 +30,7 @@ from lwm2m.server.bootstrap_accounts import (
     SecurityMode,
     ServerAccount,
     account_config,
+    shared_access,
 )
 from lwm2m.server.bootstrap_check import problems
 from lwm2m.server.bootstrap_config import (
@@ -51,6 +52,7 @@ _CONFIGURATION: dict[str, type] = {
     "default": bool,
     "content_format": str,
     "auto_id": bool,
+    "shared_access": list,
     "unchecked": bool,
     "account": list,
     "access": list,
@@ -141,7 +143,7 @@ def _kind(table: Table) -> str:
 
 def _config(table: Table, folder: FilePath, definitions: Definitions) -> BootstrapConfig:
     accounts = [_account(account, folder, definitions) for account in table.tables("account", _ACCOUNT)]
-    access = [_access(entry) for entry in table.tables("access", _ACCESS)]
+    access = [*_shared(table, accounts), *(_access(entry) for entry in table.tables("access", _ACCESS))]
     steps = [_step(operation, definitions) for operation in table.tables("operation", _OPERATION)]
     with _told(table, "account"):
         config = account_config(
@@ -212,6 +214,16 @@ def _bytes_of(table: Table, key: str, folder: FilePath) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise table.wrong(key, f"{file} cannot be read: {error.strerror}") from None
+
+
+def _shared(table: Table, accounts: Sequence[ServerAccount]) -> tuple[AccessControl, ...]:
+    if "shared_access" not in table:
+        return ()
+    with _told(table, "shared_access"):
+        texts = table.get("shared_access")
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError('shared_access is a list of object instances, as ["/3/0"]')
+        return shared_access(accounts, [Path.parse(text) for text in texts])
 
 
 def _access(table: Table) -> AccessControl:

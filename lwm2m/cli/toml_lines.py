@@ -98,5 +98,5 @@ _EXPECTED = {
     bool: "true or false",
     int: "a whole number",
     dict: "a table such as { 1 = 2 }",
-    list: "a list of tables",
+    list: "a list",
 }

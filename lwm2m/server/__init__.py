@@ -10,6 +10,7 @@ from lwm2m.server.bootstrap_accounts import (
     SecurityMode,
     ServerAccount,
     account_config,
+    shared_access,
 )
 from lwm2m.server.bootstrap_config import (
     BootstrapConfig,
@@ -94,4 +95,5 @@ __all__ = [
     "Updated",
     "WriteRecords",
     "account_config",
+    "shared_access",
 ]

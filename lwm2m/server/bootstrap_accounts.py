@@ -18,6 +18,7 @@ NOBODY = 65535
 """As the owner of an access control entry: only a bootstrap server changes it."""
 _SSIDS = range(1, 65535)
 _RIGHTS = range(32)
+_ALL_BUT_CREATE = 15
 _LONGEST_URI = 255
 
 
@@ -128,6 +129,17 @@ class AccessControl:
         rights = [Record(base.child(2, ssid), bits) for ssid, bits in sorted(self.rights.items())]
         fixed = _records(base, {0: self.object_id, 1: self.instance_id})
         return (*fixed, *(rights or [Record(base.child(2), None)]), Record(base.child(3), self.owner))
+
+
+def shared_access(accounts: Sequence[ServerAccount], instances: Sequence[Path]) -> tuple[AccessControl, ...]:
+    """Access control for several servers: each has its own instance of object 1, and all of them read, write, execute
+    and delete these object instances, of which nobody is the owner. Raises ValueError for what is no instance."""
+    if any(len(path) != 2 for path in instances):
+        raise ValueError("access is shared to object instances, as /3/0")
+    ssids = [account.short_server_id for account in accounts]
+    own = (AccessControl(1, instance, {ssid: _ALL_BUT_CREATE}, ssid) for instance, ssid in enumerate(ssids))
+    shared = (AccessControl(path[0], path[1], dict.fromkeys(ssids, _ALL_BUT_CREATE)) for path in instances)
+    return (*own, *shared)
 
 
 def account_config(

@@ -17,6 +17,7 @@ from lwm2m.server.bootstrap_accounts import (
     SecurityMode,
     ServerAccount,
     account_config,
+    shared_access,
 )
 from lwm2m.server.bootstrap_check import problems
 from lwm2m.server.bootstrap_config import (
@@ -68,6 +69,22 @@ def test_access_control_is_written_after_the_accounts() -> None:
     }
     assert BootstrapDelete(Path(2)) in [step.operation for step in config.steps]
     assert problems(config, shipped()) == []
+
+
+def test_several_servers_share_instances_and_own_their_accounts() -> None:
+    """Configuration C.14 of the interoperability suite."""
+    accounts = [ServerAccount("coap://a", 1), ServerAccount("coap://b", 2)]
+    entries = shared_access(accounts, [Path(3, 0)])
+    assert entries == (
+        AccessControl(1, 0, {1: 15}, owner=1),
+        AccessControl(1, 1, {2: 15}, owner=2),
+        AccessControl(3, 0, {1: 15, 2: 15}, owner=65535),
+    )
+    config = account_config(accounts, entries)
+    assert problems(config, shipped()) == []
+    assert [write.path for write in config.written][2:] == [Path(1, 0), Path(1, 1), Path(2, 0), Path(2, 1), Path(2, 2)]
+    with pytest.raises(ValueError, match="object instances"):
+        shared_access(accounts, [Path(3)])
 
 
 def test_no_key_is_in_a_repr() -> None:

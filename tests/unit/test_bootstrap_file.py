@@ -81,6 +81,13 @@ def test_key_pairs_lie_in_files(tmp_path: FilePath) -> None:
     assert [values[f"/0/1/{number}"] for number in (2, 3, 4, 5)] == [2, b"public", b"server", b"private"]
 
 
+def test_several_servers_may_share_object_instances(tmp_path: FilePath) -> None:
+    second = ACCOUNT.replace("= 1", "= 2")
+    values = written(configs(tmp_path, f'{LAMP}shared_access = ["/3/0"]\n{ACCOUNT}{second}').find("lamp"))
+    assert (values["/2/0/2/1"], values["/2/1/2/2"], values["/2/2/2/1"], values["/2/2/2/2"]) == (15, 15, 15, 15)
+    assert (values["/2/0/3"], values["/2/1/3"], values["/2/2/3"]) == (1, 2, 65535)
+
+
 def test_operations_are_in_the_order_of_the_file_and_may_fail(tmp_path: FilePath) -> None:
     text = f"""{LAMP}content_format = "SENML_JSON"
 [[configuration.operation]]
@@ -131,6 +138,9 @@ def operation(path: str, rest: str) -> str:
         (f'{LAMP}end = "x"\n', 3, "there is no setting 'end' in configuration"),
         (f'{LAMP}content_format = "TEXT"\n', 3, "content_format is one of TLV"),
         (f'{LAMP}content_format = "XML"\n', 3, "content_format is one of TLV"),
+        (f"{LAMP}shared_access = [3]\n", 3, "list of object instances"),
+        (f'{LAMP}shared_access = ["/3"]\n', 3, "access is shared to object instances"),
+        (f"{LAMP}account = 3\n", 3, "account is a list"),
         (f"{LAMP}{ACCOUNT}port = 1\n", 6, "there is no setting 'port' in configuration.account"),
         (f"{LAMP}{ACCOUNT}{ACCOUNT}lifetime = true\n", 9, "lifetime is a whole number"),
         (f"{LAMP}{ACCOUNT}{ACCOUNT}", 1, "two accounts have the same short server id"),
