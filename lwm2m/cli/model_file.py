@@ -6,7 +6,8 @@
 
 A value is written as its type asks: a number, true or false, a text; opaque bytes as hexadecimal digits in quotes, an
 object link as "3:0", a time as a TOML date-time or as seconds. Without a value the resource exists and holds none, as
-an executable one does. What else a `[[resource]]` may say is reserved: unknown keys are refused by line.
+an executable one does. `signal` lets a value change by itself, see `lwm2m.cli.signals`. Unknown keys are refused by
+line. A factory configuration is the same with objects 0 and 21 and without signals.
 """
 
 from __future__ import annotations
@@ -16,15 +17,17 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import Any
+from pathlib import Path as FilePath
+from typing import Any, NamedTuple
 
+from lwm2m.cli.signals import Signal, SignalError, read_signal
 from lwm2m.cli.values import parse_value
 from lwm2m.model.checking import check
 from lwm2m.model.definition import Definitions, Operations, ResourceDefinition, Type
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
 
-KEYS = ("path", "value")
+KEYS = ("path", "value", "signal")
 _TABLE = re.compile(r"""\s*\[\[\s*["']?resource["']?\s*\]\]""")
 _SPELT = frozenset({Type.OPAQUE, Type.OBJLNK, Type.TIME})
 _SECURITY = frozenset({0, 21})
@@ -34,8 +37,39 @@ class ModelError(ValueError):
     """The text names the line and says what is wrong there."""
 
 
-def read_model(text: str, definitions: Definitions) -> list[Record]:
-    """The records of a model file, in its order. Raises ModelError."""
+class Model(NamedTuple):
+    """`signals` are of resources that have a value among the records."""
+
+    records: list[Record]
+    signals: dict[Path, Signal]
+
+
+def read_model(text: str, definitions: Definitions, folder: FilePath) -> Model:
+    """What a model file says, in its order; `folder` is where the files that it names lie. Raises ModelError."""
+    model = Model([], {})
+    for record, table, section in _resources(text, definitions, _SECURITY):
+        model.records.append(record)
+        if "signal" in table:
+            try:
+                model.signals[record.path] = _signal(table["signal"], record, definitions, folder)
+            except SignalError as error:
+                raise ModelError(f"line {section.line_of('signal')}: {error}") from None
+    return model
+
+
+def read_factory(text: str, definitions: Definitions) -> list[Record]:
+    """A factory configuration: a model file that may hold the objects of accounts. Raises ModelError."""
+    records: list[Record] = []
+    for record, table, section in _resources(text, definitions, frozenset()):
+        if "signal" in table:
+            raise ModelError(f"line {section.line_of('signal')}: a factory configuration has no signals")
+        records.append(record)
+    return records
+
+
+def _resources(
+    text: str, definitions: Definitions, closed: frozenset[int]
+) -> Iterator[tuple[Record, Mapping[str, Any], _Section]]:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -48,23 +82,23 @@ def read_model(text: str, definitions: Definitions) -> list[Record]:
     tables = document.get("resource", [])
     if not (isinstance(tables, list) and all(isinstance(table, dict) for table in tables)):
         raise ModelError(f"line {_line_of(text.splitlines(), 'resource')}: resources are tables, [[resource]]")
-    return list(_records(tables, list(_sections(text)), definitions))
+    return _records(tables, list(_sections(text)), definitions, closed)
 
 
 def _records(
-    tables: Iterable[Mapping[str, Any]], sections: list[_Section], definitions: Definitions
-) -> Iterator[Record]:
+    tables: Iterable[Mapping[str, Any]], sections: list[_Section], definitions: Definitions, closed: frozenset[int]
+) -> Iterator[tuple[Record, Mapping[str, Any], _Section]]:
     seen: set[Path] = set()
     for number, table in enumerate(tables):
         section = sections[number] if number < len(sections) else _Section(1, [])
         try:
-            record = _record(table, definitions)
+            record = _record(table, definitions, closed)
             if record.path in seen:
                 raise _Wrong("path", f"{record.path} is there twice")
         except _Wrong as wrong:
             raise ModelError(f"line {section.line_of(wrong.key)}: {wrong}") from None
         seen.add(record.path)
-        yield record
+        yield record, table, section
 
 
 class _Wrong(Exception):
@@ -96,11 +130,11 @@ def _line_of(lines: list[str], key: str) -> int:
     return next((number for number, line in enumerate(lines, 1) if spelt.match(line)), 1)
 
 
-def _record(table: Mapping[str, Any], definitions: Definitions) -> Record:
+def _record(table: Mapping[str, Any], definitions: Definitions, closed: frozenset[int]) -> Record:
     for key in table:
         if key not in KEYS:
-            raise _Wrong(key, f"this version knows no {key!r} in a [[resource]], only {' and '.join(KEYS)}")
-    path = _path(table.get("path"))
+            raise _Wrong(key, f"this version knows no {key!r} in a [[resource]], only {', '.join(KEYS)}")
+    path = _path(table.get("path"), closed)
     definition = definitions.resource(path)
     if definition is None and definitions.object(path[0]) is not None:
         raise _Wrong("path", f"object {path[0]} has no resource {path[2]}")
@@ -111,7 +145,7 @@ def _record(table: Mapping[str, Any], definitions: Definitions) -> Record:
     return Record(path, _value(table["value"], definition))
 
 
-def _path(text: object) -> Path:
+def _path(text: object, closed: frozenset[int]) -> Path:
     if not isinstance(text, str):
         raise _Wrong("path", 'a [[resource]] needs a path such as "/3303/0/5700"')
     try:
@@ -120,7 +154,7 @@ def _path(text: object) -> Path:
         raise _Wrong("path", str(error)) from None
     if len(path) < 3:
         raise _Wrong("path", f"{path} is no resource: a path here looks like /3303/0/5700")
-    if path[0] in _SECURITY:
+    if path[0] in closed:
         raise _Wrong("path", f"object {path[0]} is made from the options of the command")
     return path
 
@@ -156,3 +190,27 @@ def _value(value: Any, definition: ResourceDefinition | None) -> Value:
         return check(definition, value)
     except ValueError as error:
         raise _Wrong("value", str(error)) from None
+
+
+def _signal(table: Any, record: Record, definitions: Definitions, folder: FilePath) -> Signal:
+    if not isinstance(table, dict):
+        raise SignalError('a signal is a table such as {kind = "sine", mean = 21, amplitude = 3, period = 60}')
+    if record.value is None:
+        raise SignalError("a signal needs a value to begin with")
+    definition = definitions.resource(record.path)
+
+    def lines(name: str) -> list[Value]:
+        try:
+            text = (folder / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SignalError(f"{name} cannot be read: {error}") from None
+        return [_line_value(line.strip(), definition) for line in text.splitlines() if line.strip()]
+
+    return read_signal(table, record.value, definition, lines)
+
+
+def _line_value(text: str, definition: ResourceDefinition | None) -> Value:
+    try:
+        return text if definition is None else parse_value(text, definition)
+    except ValueError as error:
+        raise SignalError(str(error)) from None

@@ -1,38 +1,30 @@
-"""A simulated client put together, and a line for everything that happens to it."""
+"""A simulated client put together."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
+from typing import TypeVar
 
 from rich.console import Console
 
+from lwm2m.cli.console import Commands, obey
 from lwm2m.cli.failure import Failed
-from lwm2m.cli.model_file import ModelError, read_model
-from lwm2m.cli.render import described, path_name
+from lwm2m.cli.model_file import Model, ModelError, read_factory, read_model
+from lwm2m.cli.shared_access import open_to_all
+from lwm2m.cli.signals import Signal
 from lwm2m.cli.stopping import stopped
+from lwm2m.cli.telling import STYLES, lines
 from lwm2m.cli.trace import Trace
 from lwm2m.cli.values import printable
-from lwm2m.client import (
-    Client,
-    ClientEvent,
-    Deregistered,
-    Disabled,
-    Notified,
-    ObservationEnded,
-    Registered,
-    Registering,
-    RegistrationFailed,
-    Served,
-    State,
-    Updated,
-    UpdateFailed,
-)
+from lwm2m.client import Client, ClientEvent, DataModel, State
+from lwm2m.client.consistency import inconsistency
 from lwm2m.client.local_address import local_hosts
 from lwm2m.client.standard_objects.event_log import EventLog
 from lwm2m.client.standard_objects.simulated_device import SimulatedDevice
+from lwm2m.client.versions import in_force
 from lwm2m.coap.aiocoap_stack import parse_uri
 from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.stacks import STACKS, open_endpoint
@@ -40,11 +32,10 @@ from lwm2m.model.definition import Definitions
 from lwm2m.model.library import DefinitionError, with_folder
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
-from lwm2m.operations import Discover, Execute, Observe, Read, Write, WriteAttributes
-from lwm2m.operations.device_management import CancelObservation, DeviceOperation
+
+_Parsed = TypeVar("_Parsed")
 
 SILENT_AFTER = 5.0
-SHOWN = 160
 
 SIMULATED: dict[str, Value | None] = {
     "/3/0/0": "lwm2m-toolkit",
@@ -63,56 +54,92 @@ SIMULATED: dict[str, Value | None] = {
     "/3311/0/5750": "lamp",
 }
 
-_VERBS: dict[type[DeviceOperation], str] = {
-    Read: "read",
-    Discover: "discover",
-    Write: "write",
-    WriteAttributes: "attributes",
-    Execute: "execute",
-    Observe: "observe",
-    CancelObservation: "cancel observation",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    server: str
+    """What `lwm2m client` was asked for."""
+
     endpoint: str
-    lifetime: int
-    model: FilePath | None
-    objects: FilePath | None
-    coap_stack: str
-    trace: bool
+    servers: Sequence[str] = ()
+    bootstrap: str | None = None
+    hold_off: int = 0
+    factory: FilePath | None = None
+    lifetime: int = 300
+    version: str = "1.1"
+    binding: str = "U"
+    queue_mode: bool = False
+    model: FilePath | None = None
+    objects: FilePath | None = None
+    coap_stack: str = "aiocoap"
+    trace: bool = False
+    console: bool = False
 
 
 async def run(simulation: Simulation) -> None:
-    """Until SIGINT or SIGTERM. Raises Failed, ValueError for a URI or an endpoint name that cannot be."""
+    """Until SIGINT, SIGTERM or the console's `quit`. Raises Failed, ValueError for what no client can be."""
     if simulation.coap_stack not in STACKS:
         raise ValueError(f"there is no CoAP stack {simulation.coap_stack!r}; known: {', '.join(STACKS)}")
     definitions = _definitions(simulation.objects)
     console = Console(highlight=False, soft_wrap=True)
     tracer = Trace(definitions, lambda line: console.print(line, markup=False)) if simulation.trace else None
-    records = _records(simulation.model, definitions)
-    device = SimulatedDevice(records, addresses=await _addresses(simulation.server))
-    wanted = {record.path[0] for record in records} | {3} if simulation.model else None
+    factory = _factory(simulation.factory, in_force(definitions, simulation.version))
+    model = _model(simulation.model, definitions)
+    device = SimulatedDevice(model.records, addresses=await _addresses(simulation.servers))
+    wanted = {record.path[0] for record in model.records} | {3} if simulation.model else None
     client = Client(
         simulation.endpoint,
-        simulation.server,
-        records,
+        simulation.servers,
+        [*factory, *model.records],
         objects=[standard for standard in device.objects if wanted is None or standard.object_id in wanted],
+        bootstrap=simulation.bootstrap,
+        hold_off=simulation.hold_off,
         lifetime=simulation.lifetime,
+        version=simulation.version,
+        binding=simulation.binding,
+        queue_mode=simulation.queue_mode,
         definitions=definitions,
         open_endpoint=lambda host: open_endpoint(
             host, 0, stack=simulation.coap_stack, tracer=tracer, count=device.passed
         ),
     )
+    if len(simulation.servers) > 1:
+        client.update(open_to_all(client.data_model))
     telling = asyncio.create_task(_tell(client, client.events(), console, device.log), name="telling")
+    playing = asyncio.create_task(play(client, model.signals), name="signals")
     try:
         await client.start()
-        await stopped()
+        await _until_stopped(client, console, simulation.console)
     finally:
+        playing.cancel()
         await client.stop()
-        await telling
+        await asyncio.gather(telling, playing, return_exceptions=True)
+
+
+async def play(client: Client, signals: Mapping[Path, Signal]) -> None:
+    """Let values change by themselves."""
+    async with asyncio.TaskGroup() as group:
+        for path, signal in signals.items():
+            group.create_task(_play(client, path, signal), name=f"signal {path}")
+
+
+async def _play(client: Client, path: Path, signal: Signal) -> None:
+    for value in signal.values():
+        client.update([Record(path, value)])
+        await asyncio.sleep(signal.every)
+
+
+async def _until_stopped(client: Client, console: Console, commanded: bool) -> None:
+    quitting = asyncio.Event()
+    ends = [asyncio.create_task(stopped(), name="signals"), asyncio.create_task(quitting.wait(), name="quit")]
+    if commanded:
+        commands = Commands(client, lambda line: console.print(line, markup=False), quitting.set)
+        ends.append(asyncio.create_task(obey(commands), name="console"))
+    try:
+        await asyncio.wait(ends[:2], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in ends:
+            task.cancel()
+        await asyncio.gather(*ends, return_exceptions=True)
 
 
 def _definitions(folder: FilePath | None) -> Definitions:
@@ -124,11 +151,24 @@ def _definitions(folder: FilePath | None) -> Definitions:
         raise Failed(f"the object definitions cannot be read: {error}.") from None
 
 
-def _records(file: FilePath | None, definitions: Definitions) -> list[Record]:
+def _model(file: FilePath | None, definitions: Definitions) -> Model:
     if file is None:
-        return [Record(Path.parse(path), value) for path, value in SIMULATED.items()]
+        return Model([Record(Path.parse(path), value) for path, value in SIMULATED.items()], {})
+    return _read(file, lambda text: read_model(text, definitions, file.parent))
+
+
+def _factory(file: FilePath | None, definitions: Definitions) -> list[Record]:
+    if file is None:
+        return []
+    records = _read(file, lambda text: read_factory(text, definitions))
+    if problem := inconsistency(DataModel(records), definitions, bootstrap_alone=True):
+        raise Failed(f"{file}: {problem}.")
+    return records
+
+
+def _read(file: FilePath, parse: Callable[[str], _Parsed]) -> _Parsed:
     try:
-        return read_model(file.read_text(encoding="utf-8"), definitions)
+        return parse(file.read_text(encoding="utf-8"))
     except ModelError as error:
         raise Failed(f"{file}: {error}.") from None
     except OSError as error:
@@ -137,9 +177,10 @@ def _records(file: FilePath | None, definitions: Definitions) -> list[Record]:
         raise Failed(f"{file} is not UTF-8 text.") from None
 
 
-async def _addresses(server: str) -> tuple[str, ...]:
+async def _addresses(servers: Sequence[str]) -> tuple[str, ...]:
+    """Those of the device that lead to its first server."""
     try:
-        return tuple(await local_hosts(*parse_uri(server)))
+        return tuple(await local_hosts(*parse_uri(servers[0]))) if servers else ()
     except Unreachable:
         return ()
 
@@ -157,71 +198,4 @@ async def _tell(client: Client, events: AsyncIterator[ClientEvent], console: Con
         following = asyncio.ensure_future(anext(events, None))
         for line in lines(event, client):
             log.record(line)
-            console.print(line, markup=False, style=_STYLES.get(type(event)))
-
-
-_STYLES = {
-    Registered: "green",
-    RegistrationFailed: "red",
-    UpdateFailed: "yellow",
-    Deregistered: "green",
-    Notified: "cyan",
-}
-
-
-def lines(event: ClientEvent, client: Client) -> Iterator[str]:
-    """What a person reads of an event."""
-    match event:
-        case Registering(server):
-            yield f"registering with {printable(server)} as {printable(client.endpoint)}"
-        case Registered(location):
-            yield f"registered at {printable(location)}"
-        case RegistrationFailed(reason, retry_in):
-            following = "no further try" if retry_in is None else f"next try in {retry_in:.0f} s"
-            yield f"not registered: {printable(reason)}; {following}"
-        case Updated():
-            yield "registration updated"
-        case UpdateFailed(reason):
-            yield f"update refused or unanswered: {printable(reason)}"
-        case Disabled(seconds):
-            yield f"disabled by the server for {seconds:.0f} s"
-        case Deregistered(answered):
-            yield "de-registered" if answered else "de-register was not answered"
-        case Served():
-            yield from _served(event, client)
-        case Notified(path, reason):
-            yield f"notify {_named(path, client)} ({reason.value})"
-            yield from _values(path, client)
-        case ObservationEnded(path, reset):
-            yield f"observation of {path} ended: {'reset by the server' if reset else 'it is gone'}"
-
-
-def _served(event: Served, client: Client) -> Iterator[str]:
-    operation = event.operation
-    if operation is None:
-        yield f"{event.request.method.name} /{printable('/'.join(event.request.path))} -> {event.code.dotted}"
-        return
-    words = [_VERBS.get(type(operation), type(operation).__name__.lower()), _named(operation.path, client)]
-    if isinstance(operation, Execute) and operation.arguments:
-        words.append(f"with {printable(operation.arguments)}")
-    if isinstance(operation, WriteAttributes):
-        words.append(printable(" ".join(event.request.query)))
-    yield f"{' '.join(words)} -> {event.code.dotted}"
-    if isinstance(operation, Write) and event.code.is_success:
-        yield from _values(operation.path, client)
-
-
-def _named(path: Path, client: Client) -> str:
-    return f"{path} {printable(path_name(path, client.definitions))}".rstrip()
-
-
-def _values(path: Path, client: Client) -> Iterator[str]:
-    for record in client.data_model.read(path):
-        if record.value is not None:
-            name, value, unit = described(record, client.definitions)
-            yield f"    {record.path} {name} = {shortened(value)} {unit}".rstrip()
-
-
-def shortened(text: str) -> str:
-    """A line for a person: a firmware image would fill the terminal."""
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}... ({len(text)} characters)"
+            console.print(line, markup=False, style=STYLES.get(type(event)))

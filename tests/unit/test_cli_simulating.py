@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lwm2m.cli.simulating import SHOWN, shortened
+from lwm2m.cli.telling import SHOWN, shortened
 
 
 def test_a_long_value_is_cut_and_its_length_told() -> None:
