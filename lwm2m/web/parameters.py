@@ -84,13 +84,15 @@ async def _node_format(nodeformat: str = "") -> ContentFormat | None:
     return _content_format(nodeformat)
 
 
+_FORMATS = {**ContentFormat.__members__, "JSON": ContentFormat.OMA_JSON}
+"""Suites say JSON of the format that is OMA JSON here."""
+
+
 def _content_format(name: str) -> ContentFormat | None:
-    try:
-        return ContentFormat[name.upper()]
-    except KeyError:
-        if name:
-            log.warning("the content format %.40r is unknown and taken as absent", name)
-        return None
+    known = _FORMATS.get(name.upper())
+    if name and known is None:
+        log.warning("the content format %.40r is unknown and taken as absent", name)
+    return known
 
 
 Format = Annotated[ContentFormat | None, Depends(_format)]

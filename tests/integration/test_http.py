@@ -102,9 +102,10 @@ async def test_every_kind_of_node_is_read(site: Site, path: str, node: dict[str,
 
 async def test_a_format_asks_for_it_and_an_unknown_one_is_taken_as_absent(site: Site) -> None:
     await site.get("/3/0/9?format=senml_json")
+    await site.get("/3/0/9?format=json")
     await site.get("/3/0/9?format=smoke_signs")
     accepts = [operation.accept for operation in site.device.operations if isinstance(operation, Read)]
-    assert accepts == [ContentFormat.SENML_JSON, None]
+    assert accepts == [ContentFormat.SENML_JSON, ContentFormat.OMA_JSON, None]
 
 
 async def test_a_refusal_by_the_device_is_an_answer(site: Site) -> None:
