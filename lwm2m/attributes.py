@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,15}(\.[0-9]{0,15})?")
 
 
 class Reason(Enum):
-    """Why a notification is sent. lwm2m.md §7.7."""
+    """Why a report is sent. lwm2m.md §7.7. `STORED`: it could not be delivered when it was due."""
 
     INITIAL = "initial"
     CHANGE = "change"
@@ -32,6 +32,10 @@ class Reason(Enum):
     STEP = "step"
     PMIN_DEFERRED = "pmin-deferred"
     PMAX = "pmax"
+    CREATED = "created"
+    DELETED = "deleted"
+    STORED = "stored"
+    SEND = "send"
 
 
 class ThresholdMode(Enum):

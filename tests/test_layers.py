@@ -73,6 +73,7 @@ PURE_MODULES = [
     "lwm2m.server.observations",
     "lwm2m.server.queue_mode",
     "lwm2m.server.queued",
+    "lwm2m.server.reasons",
     "lwm2m.server.bootstrap_accounts",
     "lwm2m.server.bootstrap_check",
     "lwm2m.server.bootstrap_config",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from lwm2m.attributes import Reason
 from lwm2m.coap.message import Code
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
@@ -56,7 +57,8 @@ class Deregistered:
 class Notified:
     """A notification, or the first value of an observation that was asked again. `code` is no success when the client
     ends the observation with it. `time` is its arrival in Unix seconds. Of a composite observation `paths` is the list,
-    in its order, and `path` the root; so in the next two events."""
+    in its order, and `path` the root; so in the next two events. `reason` is why the client sent it, as far as we can
+    tell: `inferred` from what we know of it, since the wire does not say."""
 
     endpoint: str
     path: Path
@@ -64,6 +66,8 @@ class Notified:
     code: Code
     time: float
     paths: tuple[Path, ...] = ()
+    reason: Reason | None = None
+    inferred: bool = True
 
 
 @dataclass(frozen=True, slots=True)

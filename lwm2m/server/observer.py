@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple
 
+from lwm2m.attributes import Reason
 from lwm2m.coap.endpoint import Observation, Rejected, RequestFailed, TimedOut, TooBusy, Unreachable
 from lwm2m.coap.message import Peer, Response
 from lwm2m.model.path import Path
@@ -26,6 +27,7 @@ from lwm2m.server.observations import (
     observing,
     text_of,
 )
+from lwm2m.server.reasons import Reasons
 from lwm2m.server.registry import Registration
 from lwm2m.server.requests import Requests
 from lwm2m.server.store import StoreError
@@ -71,6 +73,7 @@ class Observer:
     def __init__(
         self,
         requests: Requests,
+        reasons: Reasons,
         publish: Callable[[ServerEvent], None],
         commit: Callable[[Sequence[ObservationChange]], Awaitable[None]],
         current: Callable[[str], Registration | None],
@@ -80,6 +83,7 @@ class Observer:
         max_per_client: int,
     ) -> None:
         self._requests = requests
+        self._reasons = reasons
         self._publish = publish
         self._commit = commit
         self._current = current
@@ -124,6 +128,7 @@ class Observer:
         if change is None:
             raise NotObserved(endpoint, path)
         running = self._take(endpoint, path)
+        self._reasons.ended(endpoint, path)
         self._publish(_ended_event(endpoint, path, EndReason.CANCELLED))
         try:
             response = None if running is None else await _stop(running, active, timeout)
@@ -148,6 +153,7 @@ class Observer:
     def end(self, endpoint: str) -> None:
         """The client is gone."""
         self._let_go(endpoint)
+        self._reasons.forget(endpoint)
         for path in self._wanted.drop_all(endpoint):
             self._publish(_ended_event(endpoint, path, EndReason.DEREGISTERED))
 
@@ -172,6 +178,7 @@ class Observer:
             await _cancel(observation, False, timeout)
             raise
         if answer.observing:
+            self._reasons.initial(registration.endpoint, observed, answer.records, self._wall())
             await self._listen(registration, observed, operation, observation)
         else:
             await _cancel(observation, False, timeout)
@@ -225,11 +232,12 @@ class Observer:
             path, paths = _place(observed)
             self._publish(InvalidNotification(endpoint, path, error.reason, paths))
             return
-        self._publish(self._notified(endpoint, observed, answer))
+        reason = self._reasons.infer(endpoint, observed, answer.records, self._wall()) if answer.ok else None
+        self._publish(self._notified(endpoint, observed, answer, reason))
 
-    def _notified(self, endpoint: str, observed: Observed, answer: Answer) -> Notified:
+    def _notified(self, endpoint: str, observed: Observed, answer: Answer, reason: Reason | None) -> Notified:
         path, paths = _place(observed)
-        return Notified(endpoint, path, answer.records, answer.code, self._wall(), paths)
+        return Notified(endpoint, path, answer.records, answer.code, self._wall(), paths, reason)
 
     async def _ended(self, endpoint: str, path: Observed, refused: bool) -> None:
         if path not in self._wanted.of(endpoint):
@@ -281,7 +289,7 @@ class Observer:
         if observed not in self._wanted.of(endpoint):
             await self._give_up(endpoint, observed)
             return
-        self._publish(self._notified(endpoint, observed, answer))
+        self._publish(self._notified(endpoint, observed, answer, Reason.INITIAL if answer.ok else None))
         if not answer.observing:
             await self._ended(endpoint, observed, refused=True)
 

@@ -23,6 +23,7 @@ from lwm2m.operations import (
     DeviceOperation,
     Observe,
     ObserveComposite,
+    WriteAttributes,
     paths_of,
 )
 from lwm2m.server.answers import Answer
@@ -35,6 +36,7 @@ from lwm2m.server.observations import Observed, Wish
 from lwm2m.server.observer import Observer
 from lwm2m.server.queue_mode import QueueMode
 from lwm2m.server.queued import QueuedRequest
+from lwm2m.server.reasons import Reasons
 from lwm2m.server.registry import NotRegistered, Registration, RegistrationChange, Registry
 from lwm2m.server.requests import Requests
 from lwm2m.server.store import Change, Store, StoreError
@@ -90,8 +92,10 @@ class Server(Verbs):
             self._delivery, self._perform, self._commits.commit, self._broadcast.publish, wall
         )
         self._patience = limits.queue_patience
+        self._reasons = Reasons()
         self._observer = Observer(
             self._requests,
+            self._reasons,
             self._broadcast.publish,
             self._commits.commit,
             self._registry.get,
@@ -181,7 +185,7 @@ class Server(Verbs):
         if isinstance(operation, OBSERVING):
             raise TypeError("observations have methods of their own")
         async with self._turn(endpoint, timeout):
-            return await self._requests.ask(self.registration(endpoint), operation, timeout)
+            return await self._ask(self.registration(endpoint), operation, timeout)
 
     async def submit(
         self,
@@ -264,6 +268,12 @@ class Server(Verbs):
         async with self._turn(endpoint, timeout):
             return await self._observer.cancel(self.registration(endpoint), observed, active, timeout)
 
+    async def _ask(self, registration: Registration, operation: DeviceOperation, timeout: float | None) -> Answer:
+        answer = await self._requests.ask(registration, operation, timeout)
+        if isinstance(operation, WriteAttributes) and answer.ok:
+            self._reasons.wrote(registration.endpoint, operation.path, operation.attributes)
+        return answer
+
     def _turn(self, endpoint: str, patience: float | None) -> AbstractAsyncContextManager[None]:
         """Raises NotRegistered."""
         return self._delivery.turn(self.registration(endpoint).endpoint, patience)
@@ -279,7 +289,7 @@ class Server(Verbs):
             case CancelCompositeObservation(body=body):
                 observed = paths_of(body, registration.root)
                 return await self._observer.cancel(registration, observed, True, request.timeout)
-        return await self._requests.ask(registration, operation, request.timeout)
+        return await self._ask(registration, operation, request.timeout)
 
     async def _serve(self) -> None:
         serving: list[Endpoint] = []

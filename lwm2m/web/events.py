@@ -1,8 +1,9 @@
 """What the server says happened, as the events of `/api/event`. leshan-rest-api.md §4.
 
 Beyond that description: `reason` on DEREGISTRATION, `replaced` (the id of the registration before) on REGISTRATION,
-`code` on a NOTIFICATION that carries a refusal, `timestamped` on NOTIFICATION and SEND whose values came with times,
-`failure` on a REQUEST_RESPONSE that stays without an answer, and the event OBSERVATION_ENDED.
+`code` on a NOTIFICATION that carries a refusal, `reason` and `inferred` on any other, `timestamped` on NOTIFICATION and
+SEND whose values came with times, `failure` on a REQUEST_RESPONSE that stays without an answer, and the event
+OBSERVATION_ENDED.
 """
 
 from __future__ import annotations
@@ -135,6 +136,8 @@ def _notified(event: Notified, definitions: Definitions) -> Json:
         data["val"] = nodes_of(event.paths, event.records, definitions)
     else:
         data["val"] = node_of(event.path, event.records, definitions)
+    if event.reason is not None:
+        data |= {"reason": event.reason.value, "inferred": event.inferred}
     return data | timestamped_json(event.records, definitions)
 
 

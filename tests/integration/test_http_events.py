@@ -72,6 +72,8 @@ async def test_an_observation_from_its_first_value_to_its_active_end(site: Site)
             "kind": "single",
             "res": "/3303/0/5700",
             "val": {"kind": "singleResource", "id": 5700, "type": "FLOAT", "value": "22.0"},
+            "reason": "change",
+            "inferred": True,
         }
         last = (await site.http.delete(site.at("/3303/0/5700/observe?active"))).json()
         assert last["content"]["value"] == "22.0"

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import pytest
 
+from lwm2m.attributes import Reason
 from lwm2m.coap.endpoint import TimedOut, TooBusy, Unreachable
 from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.model.content_format import ContentFormat
@@ -109,12 +110,13 @@ async def test_a_first_answer_that_cannot_be_read_is_no_observation(server: Serv
     assert endpoint.observations[0].cancelled == [False]
 
 
-async def test_a_notification_has_a_path_a_code_and_a_time(server: Server, endpoint: MemoryEndpoint) -> None:
+async def test_a_notification_has_a_path_a_code_a_time_and_a_reason(server: Server, endpoint: MemoryEndpoint) -> None:
     await register(endpoint)
     await server.observe("a", LEVEL)
     events = server.events()
     endpoint.observations[0].bring(percent(79))
-    assert await next_of(Notified, events) == Notified("a", LEVEL, (Record(LEVEL, 79),), Code.CONTENT, WALL)
+    expected = Notified("a", LEVEL, (Record(LEVEL, 79),), Code.CONTENT, WALL, reason=Reason.CHANGE, inferred=True)
+    assert await next_of(Notified, events) == expected
 
 
 async def test_a_notification_in_another_format_is_read_in_that_one(server: Server, endpoint: MemoryEndpoint) -> None:
