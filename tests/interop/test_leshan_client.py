@@ -13,6 +13,7 @@ from lwm2m.operations import BootstrapDelete, BootstrapDiscover, BootstrapRead, 
 from lwm2m.server import (
     BootstrapServer,
     Deregistered,
+    DeregistrationReason,
     EventStream,
     Notified,
     Registered,
@@ -176,6 +177,20 @@ async def test_resource_instances_are_written(server: Server, name: str, content
 async def test_a_resource_instance_is_read(server: Server, name: str) -> None:
     path = EVERY_TYPE.child(1110).child(3)
     assert await server.read(name, path) == [Record(path, "three")]
+
+
+async def test_a_large_value_goes_both_ways_in_blocks(server: Server, name: str) -> None:
+    path, text = EVERY_TYPE.child(110), "0123456789" * 400
+    await server.write(name, path, text)
+    assert await server.read(name, path) == [Record(path, text)]
+
+
+async def test_one_that_vanished_expires(leshan: LeshanPeer, server: Server, events: EventStream) -> None:
+    await start(leshan, server, "vanished", lifetime=1)
+    await leshan.ask("stop", endpoint="vanished", deregister=False)
+    gone = await seen(events, Deregistered)
+    assert isinstance(gone, Deregistered)
+    assert gone.reason is DeregistrationReason.EXPIRED
 
 
 async def test_what_it_refuses_is_told(server: Server, name: str) -> None:
