@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,12 +11,12 @@ from contextlib import AsyncExitStack
 import pytest
 
 from lwm2m.client import Client
-from lwm2m.coap.message import Code
+from lwm2m.coap.message import Code, Response
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.operations import Create, Delete, DeviceOperation, Execute, Read, Write
 from lwm2m.server import Server
-from lwm2m.testing import Network, clock, run
+from lwm2m.testing import Network, ScriptedPeer, clock, run
 from tests.conformance.bench import ENDPOINT, Bench
 from tests.conformance.configurations import DEVICE as DEVICE_VALUES
 from tests.conformance.configurations import SERVER as SERVER_VALUES
@@ -175,3 +176,41 @@ async def test_x_566(first: Bench, second: Bench) -> None:
     assert (await first.delete("/1/0")).code in (Code.METHOD_NOT_ALLOWED, Code.UNAUTHORIZED)
     assert (await second.delete("/1/0")).code in (Code.METHOD_NOT_ALLOWED, Code.UNAUTHORIZED)
     assert first.client.data_model.instances(1) == (0, 1)
+
+
+RETRY: Values = {17: 3, 18: 10, 19: 100, 20: 2}
+"""Three tries, 10 and 20 s apart; twice, with 100 s between."""
+
+
+def times_of_registers(network: Network, host: str) -> list[float]:
+    return [round(one.at) for one in network.between(DEVICE, host) if one.message.is_request]
+
+
+@pytest.mark.parametrize("block", [True, False])
+@pytest.mark.parametrize("delay", [0, 7])
+def test_x_053(block: bool, delay: int) -> None:
+    """The server of the higher priority comes first, with its tries; the second follows unless the first one blocks."""
+
+    async def case() -> None:
+        network, began = Network(), clock().time()
+        order = [
+            *account(1),
+            *account(2),
+            *records("/1/0", {13: 2}),
+            *records("/1/1", {13: 1, 14: delay, 15: block, 16: False, **RETRY}),
+            *records("/3/0", DEVICE_VALUES),
+        ]
+        refusing = ScriptedPeer(
+            network.endpoint(HOSTS[1], 5683), {(Code.POST, "/rd"): Response(Code.INTERNAL_SERVER_ERROR)}
+        )
+        server = Server([network.endpoint(HOSTS[0], 5683)], clock=clock().time, wall=clock().wall_time)
+        client = Client(ENDPOINT, (), order, coap=network.endpoint(DEVICE), clock=clock().time)
+        async with refusing, server, client:
+            await asyncio.sleep(3600)
+            start = began + delay
+            tries = [round(at - start) for at in times_of_registers(network, HOSTS[1])]
+            assert tries == [0, 10, 30, 130, 140, 160]
+            at_first = [round(at - start) for at in times_of_registers(network, HOSTS[0])][:1]
+            assert at_first == ([] if block else [160])
+
+    run(case())
