@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
 import aiocoap
@@ -19,6 +21,7 @@ class Value(resource.ObservableResource):
         super().__init__()
         self.text = text
         self.observers = 0
+        self.answers = True
 
     def show(self, text: str) -> None:
         self.text = text
@@ -32,6 +35,8 @@ class Value(resource.ObservableResource):
         self.observers = newcount
 
     async def render_get(self, _request: aiocoap.Message) -> aiocoap.Message:
+        if not self.answers:
+            await asyncio.Event().wait()
         return aiocoap.Message(payload=self.text.encode(), content_format=TEXT)
 
     async def render_put(self, request: aiocoap.Message) -> aiocoap.Message:
@@ -74,6 +79,41 @@ class Instance(resource.Resource):
         return aiocoap.Message(code=Code.CHANGED)
 
 
+class Composite(resource.ObservableResource):
+    """All resources at once, in SenML JSON and nothing else. `values` is what there is, by path."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: dict[str, float] = {"/3303/0/5700": 20.5, "/3303/0/5602": 30.0}
+        self.observers = 0
+
+    def show(self, path: str, value: float) -> None:
+        self.values[path] = value
+        self.updated_state()
+
+    def update_observation_count(self, newcount: int) -> None:
+        self.observers = newcount
+
+    async def render_fetch(self, request: aiocoap.Message) -> aiocoap.Message:
+        if request.opt.content_format != SENML_JSON:
+            return aiocoap.Message(code=Code.UNSUPPORTED_CONTENT_FORMAT)
+        asked = [entry["n"] for entry in json.loads(request.payload)]
+        found = [{"n": path, "v": self.values[path]} for path in asked if path in self.values]
+        return aiocoap.Message(code=Code.CONTENT, payload=json.dumps(found).encode(), content_format=SENML_JSON)
+
+    async def render_ipatch(self, request: aiocoap.Message) -> aiocoap.Message:
+        if request.opt.content_format != SENML_JSON:
+            return aiocoap.Message(code=Code.UNSUPPORTED_CONTENT_FORMAT)
+        written, base = {}, ""
+        for entry in json.loads(request.payload):
+            base = entry.get("bn", base)
+            written[base + entry.get("n", "")] = entry["v"]
+        if not written.keys() <= self.values.keys():
+            return aiocoap.Message(code=Code.NOT_FOUND)
+        self.values |= written
+        return aiocoap.Message(code=Code.CHANGED)
+
+
 class ForeignClient:
     """One UDP socket: its requests leave from where it serves its resources."""
 
@@ -84,7 +124,9 @@ class ForeignClient:
         self.utc_offset = Value("+00:00")
         self.reboot = Executable()
         self.device = Instance(SENML_JSON, b'[{"bn":"/3/0/","n":"0","vs":"Acme"}]', "</3/0>,</3/0/0>,</3/0/4>")
+        self.composite = Composite()
         self._site = resource.Site()
+        self._site.add_resource([], self.composite)
         for path, thing in {
             ("3", "0"): self.device,
             ("3", "0", "0"): self.manufacturer,
