@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 
 import pytest
@@ -81,7 +81,7 @@ class Counting:
 DEVICE = [Record(VOLUME, 0.0), Record(RESET, None)]
 
 
-async def attempted(work: asyncio.Task[None] | asyncio.Future[None]) -> bool:
+async def attempted(work: Awaitable[object]) -> bool:
     try:
         await work
     except RequestFailed:
@@ -113,6 +113,25 @@ async def test_an_execute_or_write_that_was_answered_was_done_once(seed: int, co
         assert set(Counter(device.written).values()) == {1}
         assert set(volumes) <= set(device.written)
         assert device.written == sorted(device.written, key=float)  # type: ignore[arg-type]  # floats only
+
+
+@pytest.mark.parametrize("conditions", [LOSSY, WORST, DOUBLING], ids=["lossy", "worst", "doubling"])
+@in_virtual_time
+async def test_a_create_that_was_answered_made_one_instance(conditions: Conditions) -> None:
+    network = Network(11)
+    client = client_on(network, records=[Record(Path(16), None)], lifetime=86_400)
+    async with server_on(network) as server, client:
+        await client.registered(60)
+        network.conditions = conditions
+        answered = 0
+        for number in range(20):
+            task = asyncio.create_task(server.create("client", "/16", {0: {0: f"identity {number}"}}))
+            answered += await attempted(task)
+        await asyncio.sleep(300)
+        made = [client.data_model.value(Path(16, n, 0, 0)) for n in client.data_model.instances(16)]
+        assert len(made) == len(set(made))
+        assert answered >= 10
+        assert len(made) >= answered
 
 
 @in_virtual_time
