@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import math
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from lwm2m.errors import BadRequest, NotAcceptable
 
@@ -17,7 +17,7 @@ def load(payload: bytes) -> object:
     """Raises BadRequest."""
     try:
         return json.loads(
-            payload.decode(), parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_object
+            payload.decode(), parse_float=_decimal, parse_constant=_refuse_constant, object_pairs_hook=_object
         )
     except UnicodeDecodeError:
         raise BadRequest("the JSON is not UTF-8") from None
@@ -45,6 +45,13 @@ def read_base64(text: str) -> bytes:
         return base64.b64decode((bare + "=" * (-len(bare) % 4)).encode(), altchars=b"-_", validate=True)
     except (binascii.Error, UnicodeEncodeError):
         raise BadRequest("a data value is not Base64") from None
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("a number with such an exponent is beyond reading") from None
 
 
 def _refuse_constant(name: str) -> None:

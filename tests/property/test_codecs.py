@@ -281,6 +281,17 @@ oma_packs = st.fixed_dictionaries(
 )
 
 
+digits = st.from_regex(r"-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,5})?([eE][+-]?[0-9]{1,25})?", fullmatch=True)
+
+
+@given(digits, st.sampled_from(["v", "t"]), st.sampled_from([*SINGLE, *RESOURCES]))
+def test_any_number_of_json_is_read_or_refused(number: str, label: str, resource: ResourceDefinition) -> None:
+    items = f'"v":1,"t":{number}' if label == "t" else f'"v":{number}'
+    path = Path(TEST_OBJECT, 0, resource.id)
+    harmless(f'[{{"n":"{path}",{items}}}]'.encode(), ContentFormat.SENML_JSON, path)
+    harmless(f'{{"e":[{{{items}}}]}}'.encode(), ContentFormat.OMA_JSON, path)
+
+
 @given(oma_packs, BASES)
 def test_any_oma_json_is_read_or_refused(pack: dict[str, object], base: Path) -> None:
     harmless(json.dumps(pack, default=lambda value: value.decode("latin-1")).encode(), ContentFormat.OMA_JSON, base)
