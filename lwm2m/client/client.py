@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from lwm2m.attributes import ThresholdMode
-from lwm2m.client.access_control import Access, controls_of
+from lwm2m.client.access_control import Access, after_account, controls_of
 from lwm2m.client.account import ANSWER_FIRST, NOT_FOR_YOU, Account, Presentation
 from lwm2m.client.accounts import Accounts
 from lwm2m.client.alarm import Alarm
@@ -345,6 +345,9 @@ class Client:
         for gone in self._accounts.take_over():
             if server_of(self.data_model, gone.short_server_id) == gone.server:
                 self.remove([gone.server])
+            removed, records = after_account(self.data_model, gone.short_server_id, self.definitions)
+            self.remove(removed)
+            self.update(records)
         for account in self._accounts:
             self.update(server_object.executables(self.data_model, account.pair.server))
 

@@ -198,3 +198,24 @@ async def test_the_device_is_asked_for_the_network_of_an_account() -> None:
     async with Client("dev1", FIRST, apn, coap=coap, network=modem) as client:
         await client.registered(5)
     assert modem.used == [ObjectLink(11, 3)] * 2
+
+
+async def test_what_only_a_removed_server_had_a_right_to_goes_with_it() -> None:
+    coap = Servers()
+    controls: dict[str, Value] = {}
+    for number, (instance, entries, owner) in enumerate(
+        [((3303, 0), {1: 15}, 1), ((3303, 1), {1: 15, 2: 1}, 1), ((3303, 2), {2: 15}, 2)]
+    ):
+        controls |= {f"/2/{number}/0": instance[0], f"/2/{number}/1": instance[1], f"/2/{number}/3": owner}
+        controls |= {f"/2/{number}/2/{server}": rights for server, rights in entries.items()}
+    sensors = [Record(Path(3303, number, 5700), 1.0) for number in (0, 1, 2)]
+    client = Client("dev1", [FIRST, SECOND], [*sensors, *records(controls)], coap=coap)
+    await client.start()
+    await client.registered(5, 2)
+    client.remove([Path(0, 0)])
+    model = client.data_model
+    assert client.states == {2: State.REGISTERED}
+    assert model.instances(3303) == (1, 2)
+    assert model.instances(2) == (1, 2)
+    assert (model.value(Path(2, 1, 3)), model.resource_instances(Path(2, 1, 2))) == (2, (2,))
+    await client.stop()
