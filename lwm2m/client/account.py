@@ -9,10 +9,11 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from lwm2m.attributes import Reason
 from lwm2m.client import events
 from lwm2m.client.alarm import Alarm
 from lwm2m.client.dispatch import DeviceManagement
-from lwm2m.client.observation import End, Notify
+from lwm2m.client.observation import End
 from lwm2m.client.pairing import ServerAccount
 from lwm2m.client.registration import (
     Accepted,
@@ -33,6 +34,7 @@ from lwm2m.client.registration import (
     WrongVersion,
     outcome,
 )
+from lwm2m.client.reporting import Report
 from lwm2m.client.transport import Transport
 from lwm2m.coap.endpoint import Delivery, RequestFailed, TimedOut, Unreachable
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
@@ -118,7 +120,7 @@ class Account:
         self._unsettled = 0
         self._moved = asyncio.Event()
         self._due = Alarm(registration.deadline, clock, self._registration_due)
-        self._reports = Alarm(lambda: self._management.observations.deadline(), clock, self._report)
+        self._reports = Alarm(lambda: self._management.reporting.deadline(), clock, self._report)
 
     @property
     def state(self) -> State:
@@ -180,7 +182,7 @@ class Account:
         if deregister:
             await self._say_goodbye()
         self.feed(Halt())
-        self._management.observations.clear()
+        self._management.reporting.clear()
         self._reports.off()
         tasks = list(self._tasks)
         for task in tasks:
@@ -229,6 +231,10 @@ class Account:
         self._reports.set()
         self._surroundings.exchanged()
         self._surroundings.publish(events.Served(request, operation, answer.code, self.pair.short_server_id))
+        if answer.observing and operation is not None:
+            self._surroundings.publish(
+                events.Notified(operation.path, Reason.INITIAL, False, self.pair.short_server_id)
+            )
         return answer
 
     async def _finish(
@@ -250,8 +256,7 @@ class Account:
 
     def _perform(self, action: Action) -> None:
         if isinstance(action, SendRegister | SendDeregister):
-            for subscription in self._management.observations.clear():
-                self._transport.forget(subscription)
+            self._management.reporting.suspend()
             self._reports.set()
         if self._exchange is not None:
             self._exchange.cancel()
@@ -318,6 +323,7 @@ class Account:
         if isinstance(event, _Negative):
             self.last_failure = event.reason
         if before is State.REGISTERING and isinstance(event, Accepted):
+            self._management.reporting.resume()
             self._surroundings.publish(events.Registered("/" + "/".join(self._registration.location), number))
         elif before is State.REGISTERING and after is not before and isinstance(event, _Negative):
             self._surroundings.publish(events.RegistrationFailed(event.reason, self._remaining(), number))
@@ -337,28 +343,47 @@ class Account:
         return None if deadline is None else deadline - self._clock()
 
     def _report(self) -> None:
-        for action in self._management.observations.due(self._clock()):
-            self._spawn(self._notify(action, self._management.notification(action)))
+        now = self._clock()
+        for report in self._management.reporting.due(now):
+            self._spawn(self._notify(report))
+        if stored := self._management.reporting.stored_due(now):
+            self._spawn(self._notify_in_order(stored))
         self._reports.set()
 
-    async def _notify(self, action: Notify | End, response: Response) -> None:
+    async def _notify_in_order(self, reports: Iterable[Report]) -> None:
+        for report in reports:
+            await self._notify(report)
+
+    async def _notify(self, report: Report) -> None:
+        action = report.action
         if isinstance(action, End):
             self._surroundings.publish(events.ObservationEnded(action.path, False, self.pair.short_server_id))
             confirmable = True
         else:
             self._surroundings.publish(
-                events.Notified(action.path, action.reason, action.confirmable, self.pair.short_server_id)
+                events.Notified(action.observed.path, action.reason, action.confirmable, self.pair.short_server_id)
             )
             confirmable = action.confirmable
         try:
             self._surroundings.exchanged()
-            delivery = await self._transport.running.notify(action.subscription, response, confirmable=confirmable)
+            delivery = await self._transport.running.notify(
+                action.subscription, report.response, confirmable=confirmable
+            )
         except RequestFailed as error:
-            _log.info("a notification of %s was not sent: %s", action.path, error)
-            return
-        if delivery is Delivery.RESET and self._management.observations.cancel(action.subscription):
+            _log.info("a notification was not sent: %s", error)
+            delivery = Delivery.TIMED_OUT
+        self._delivered(report, delivery)
+
+    def _delivered(self, report: Report, delivery: Delivery) -> None:
+        reporting, action = self._management.reporting, report.action
+        cut_off = delivery is Delivery.SUPERSEDED and reporting.is_suspended(action.subscription)
+        if delivery is Delivery.TIMED_OUT or cut_off:
+            reporting.undelivered(report)
             self._reports.set()
-            self._surroundings.publish(events.ObservationEnded(action.path, True, self.pair.short_server_id))
+        elif delivery is Delivery.RESET and reporting.end(action.subscription):
+            self._reports.set()
+            path = action.path if isinstance(action, End) else action.observed.path
+            self._surroundings.publish(events.ObservationEnded(path, True, self.pair.short_server_id))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -414,6 +414,8 @@ class Client:
             lambda: server_object.default_periods(self.data_model, pair.server),
             transport.forget,
             update=self.update,
+            storing=lambda: server_object.stores_reports(self.data_model, pair.server),
+            wall_clock=self._wall_clock,
             version=version,
             versions=self._said(version),
             max_observations=self._limits.max_observations_per_client,

@@ -6,24 +6,34 @@ The order of checks is that of lwm2m.md §6: known, open, present, allowed, cont
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from lwm2m.attributes import Attributes, ThresholdMode, effective, written
 from lwm2m.client.access_control import Right
 from lwm2m.client.creating import new_instance, require_creatable, require_deletable
 from lwm2m.client.data_model import Actuator
-from lwm2m.client.observation import End, Notify, Observations
-from lwm2m.client.reading import Discovery, readable_records, values
-from lwm2m.client.targets import Targets
-from lwm2m.client.writing import plan
-from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
+from lwm2m.client.observation import Observations, Observed
+from lwm2m.client.reading import Discovery, composite_records, objects_of_root, readable_records, values
+from lwm2m.client.reporting import Reporting
+from lwm2m.client.targets import CLOSED, Targets
+from lwm2m.client.writing import before_writing, composite_plan, plan
+from lwm2m.coap.message import Code, Request, Response, Subscription
 from lwm2m.codec import default_format, encode
-from lwm2m.errors import LwM2MError, MethodNotAllowed, NotFound
+from lwm2m.errors import MethodNotAllowed, Unauthorized
 from lwm2m.link_format import serialize
 from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.operations.arguments import parse_arguments
+from lwm2m.operations.body import Body
+from lwm2m.operations.composite import (
+    CancelCompositeObservation,
+    ObserveComposite,
+    ReadComposite,
+    WriteComposite,
+    paths_of,
+)
 from lwm2m.operations.device_management import (
     CancelObservation,
     Create,
@@ -76,7 +86,8 @@ class DeviceManagement:
     """One server account's view of the client: its attributes, its observations.
 
     `actuator_of` gives the actuator in charge of a path; `defaults` the default periods of the account; `forget`
-    drops an observation from the CoAP stack; `update` changes the data model."""
+    drops an observation from the CoAP stack; `update` changes the data model; `storing` says whether reports that
+    cannot be delivered are kept; `wall_clock` gives seconds since 1970."""
 
     def __init__(
         self,
@@ -86,6 +97,8 @@ class DeviceManagement:
         forget: Callable[[Subscription], None],
         *,
         update: Callable[[Iterable[Record]], object],
+        storing: Callable[[], bool],
+        wall_clock: Callable[[], float],
         version: str,
         versions: Mapping[int, str],
         max_observations: int,
@@ -97,10 +110,18 @@ class DeviceManagement:
         self._forget = forget
         self._update = update
         self._version = version
-        self._max_observations = max_observations
         self._attached: dict[Path, Attributes] = {}
         self._discovery = Discovery(targets, versions, self._attached, self._inherited)
-        self.observations = Observations(lambda path: values(targets, path), targets.model.has, self._effective, mode)
+        observations = Observations(
+            lambda path: values(targets, path), targets.model.has, self._effective, mode, self._is_shown
+        )
+        self.reporting = Reporting(
+            observations, self._observed_records, self._encoded, forget, storing, wall_clock, max_observations
+        )
+
+    @property
+    def observations(self) -> Observations:
+        return self.reporting.observations
 
     def operation(self, request: Request) -> DeviceOperation:
         """What is asked, its target checked. Raises LwM2MError."""
@@ -135,16 +156,14 @@ class DeviceManagement:
                 return self._create(operation)
             case Delete(path):
                 return self._delete(path)
-        raise MethodNotAllowed("this client knows no composite operations")
-
-    def notification(self, action: Notify | End) -> Response:
-        """The message that an action of the observations asks for."""
-        if isinstance(action, End):
-            return Response(NotFound.code)
-        try:
-            return self._read(action.path, action.content_format)
-        except LwM2MError as error:
-            return Response(error.code)
+            case ReadComposite(body=body, accept=accept):
+                return self._read_composite(self._listed(body), _accepted(body, accept))
+            case WriteComposite():
+                return self._write_composite(operation)
+            case ObserveComposite(body=body, accept=accept):
+                return self._observe_composite(self._listed(body), _accepted(body, accept), subscription, now)
+            case CancelCompositeObservation(body=body, accept=accept):
+                return self._cancel_composite(paths_of(body), _accepted(body, accept), subscription)
 
     def changed(self, paths: Iterable[Path], now: float) -> None:
         """These paths of the data model changed, appeared or vanished."""
@@ -167,32 +186,64 @@ class DeviceManagement:
         if isinstance(actuator, Guarding):
             actuator.check_readable(path)
 
+    def _listed(self, body: Body) -> tuple[Path, ...]:
+        """The paths of a list, whose actuators let read."""
+        paths = paths_of(body)
+        for path in paths:
+            for target in [path] if path else objects_of_root(self._targets):
+                if target[0] not in CLOSED and self._targets.model.has(target):
+                    self._require_readable(target)
+        return paths
+
     def _read(self, path: Path, accept: int | None) -> Response:
         records = readable_records(self._targets, path)
         definitions = self._targets.definitions
         chosen = accept if accept is not None else default_format(path, records, definitions, self._version)
         return Response(Code.CONTENT, encode(records, chosen, path, definitions), chosen)
 
+    def _read_composite(self, paths: Iterable[Path], content_format: int) -> Response:
+        payload = encode(composite_records(self._targets, paths), content_format, Path(), self._targets.definitions)
+        return Response(Code.CONTENT, payload, content_format)
+
     def _observe(self, path: Path, accept: int | None, subscription: Subscription, now: float) -> Response:
-        answer = self._read(path, accept)
-        full = len(self.observations) >= self._max_observations
-        if full and subscription not in self.observations and not self.observations.on_path(path):
-            return answer
+        return self._observing(self._read(path, accept), Observed((path,)), subscription, now)
+
+    def _observe_composite(
+        self, paths: tuple[Path, ...], content_format: int, subscription: Subscription, now: float
+    ) -> Response:
+        answer = self._read_composite(paths, content_format)
+        return self._observing(answer, Observed(paths, composite=True), subscription, now)
+
+    def _observing(self, answer: Response, observed: Observed, subscription: Subscription, now: float) -> Response:
         assert answer.content_format is not None
-        for replaced in self.observations.begin(subscription, path, answer.content_format, now):
-            self._forget(replaced)
-        return Response(answer.code, answer.payload, answer.content_format, observing=True)
+        accepted = self.reporting.begin(subscription, observed, answer.content_format, now)
+        return replace(answer, observing=accepted)
 
     def _cancel(self, path: Path, accept: int | None, subscription: Subscription) -> Response:
-        """By token first, then by path: peers differ in which of them they repeat. lwm2m.md §7.1."""
-        ended = [subscription] if subscription in self.observations else self._of_peer(path, subscription.peer)
-        for one in ended:
-            self.observations.cancel(one)
-            self._forget(one)
+        self._end(Observed((path,)), subscription)
         return self._read(path, accept)
 
-    def _of_peer(self, path: Path, peer: Peer) -> list[Subscription]:
-        return [subscription for subscription in self.observations.on_path(path) if subscription.peer == peer]
+    def _cancel_composite(self, paths: tuple[Path, ...], content_format: int, subscription: Subscription) -> Response:
+        self._end(Observed(paths, composite=True), subscription)
+        return self._read_composite(paths, content_format)
+
+    def _end(self, observed: Observed, subscription: Subscription) -> None:
+        """By token first, then by target: peers differ in which of them they repeat. lwm2m.md §7.1."""
+        others = [other for other in self.observations.of(observed) if other.peer == subscription.peer]
+        for one in [subscription] if subscription in self.observations else others:
+            self.reporting.end(one)
+            self._forget(one)
+
+    def _observed_records(self, observed: Observed) -> list[Record]:
+        if not observed.composite:
+            return readable_records(self._targets, observed.path)
+        try:
+            return composite_records(self._targets, observed.paths)
+        except Unauthorized:
+            return []
+
+    def _encoded(self, records: Sequence[Record], content_format: int, observed: Observed) -> bytes:
+        return encode(records, content_format, observed.path, self._targets.definitions)
 
     def _write_attributes(self, path: Path, changes: Mapping[str, str | None]) -> Response:
         self._targets.require_multiple(path)
@@ -211,6 +262,23 @@ class DeviceManagement:
         await actuator.write(records)
         if removed and isinstance(actuator, Removing):
             await actuator.remove(removed)
+        return Response(Code.CHANGED)
+
+    async def _write_composite(self, write: WriteComposite) -> Response:
+        """Actuators act one after the other; if one refuses, those before it get back what was there."""
+        records = composite_plan(write, self._targets)
+        actuators = {id(actuator): actuator for actuator in (self._actuator_of(record.path) for record in records)}
+        done: list[tuple[Actuator, list[Record], list[Path]]] = []
+        for number, actuator in actuators.items():
+            own = [record for record in records if id(self._actuator_of(record.path)) == number]
+            before = before_writing(self._targets, own)
+            try:
+                await actuator.write(own)
+            except Exception:
+                for undone in reversed(done):
+                    await _undo(*undone)
+                raise
+            done.append((actuator, *before))
         return Response(Code.CHANGED)
 
     async def _execute(self, path: Path, arguments: str) -> Response:
@@ -245,6 +313,19 @@ class DeviceManagement:
 
     def _effective(self, path: Path) -> Attributes:
         return self._inherited(path).over(self._defaults())
+
+
+async def _undo(actuator: Actuator, values: Sequence[Record], added: Sequence[Path]) -> None:
+    await actuator.write(values)
+    if added and isinstance(actuator, Removing):
+        await actuator.remove(added)
+
+
+def _accepted(body: Body, accept: int | None) -> int:
+    """The format of the answer to a composite operation: that of the request unless another is wanted."""
+    chosen = accept if accept is not None else body.content_format
+    assert chosen is not None
+    return chosen
 
 
 def _right_asked(request: Request, path: Path, targets: Targets) -> Right:

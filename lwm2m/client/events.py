@@ -83,6 +83,8 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Notified:
+    """`path` is the root for a composite observation and for a Send."""
+
     path: Path
     reason: Reason
     confirmable: bool

@@ -3,12 +3,15 @@
 The first response to Observe counts as a notification. A change leads to an evaluation, not sooner than epmin after
 the one before; an evaluation that meets a condition leads to a notification, not sooner than pmin after the one
 before. What is then sent is what is true then, even if the value went back meanwhile.
+
+A composite observation waits for the longest pmin of its paths and at most for the shortest pmax; conditions are those
+of each path by itself, and what is missing may still appear. lwm2m.md §7.4.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lwm2m.attributes import Attributes, Reason, ThresholdMode, is_due
@@ -21,11 +24,24 @@ CONFIRM_EVERY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
+class Observed:
+    """What an observation is about: one path, or the list of a composite observation."""
+
+    paths: tuple[Path, ...]
+    composite: bool = False
+
+    @property
+    def path(self) -> Path:
+        """What contains all of it; for a composite observation the root."""
+        return Path() if self.composite else self.paths[0]
+
+
+@dataclass(frozen=True, slots=True)
 class Notify:
-    """Send what is at `path` now."""
+    """Send what is there now."""
 
     subscription: Subscription
-    path: Path
+    observed: Observed
     content_format: int
     confirmable: bool
     reason: Reason
@@ -40,15 +56,26 @@ class End:
 
 
 @dataclass(slots=True)
+class _Component:
+    """One of the paths of an observation."""
+
+    path: Path
+    attributes: Attributes
+    reported: Mapping[Path, Value | None]
+    change: Reason | None = None
+    """Of an object or object instance: what happened within it since the last evaluation."""
+
+
+@dataclass(slots=True)
 class _Observation:
     subscription: Subscription
-    path: Path
+    observed: Observed
     content_format: int
     sent_at: float
     confirmed_at: float
     evaluated_at: float
-    reported: Mapping[Path, Value | None]
-    attributes: Attributes
+    components: list[_Component]
+    timing: Attributes
     changed_at: float | None = None
     """When something beneath changed for the first time since the last evaluation."""
     met: Reason | None = None
@@ -97,7 +124,7 @@ class Observations:
 
     `values` reads the values of a resource or resource instance, or of its resource instances, by path; it is empty
     when the target is gone. `exists` tells whether a target is there; `attributes` what holds for a path, asked again
-    at `refresh`."""
+    at `refresh`; `shown` whether the server may see what is there: while it may not, an observation is silent."""
 
     def __init__(
         self,
@@ -105,13 +132,15 @@ class Observations:
         exists: Callable[[Path], bool],
         attributes: Callable[[Path], Attributes],
         mode: ThresholdMode = ThresholdMode.BOTH,
+        shown: Callable[[Path], bool] = lambda _path: True,
     ) -> None:
         self._values = values
         self._exists = exists
         self._attributes = attributes
         self._mode = mode
+        self._shown = shown
         self._by_subscription: dict[Subscription, _Observation] = {}
-        self._by_path: dict[tuple[int, ...], list[_Observation]] = {}
+        self._by_path: dict[tuple[int, ...], list[tuple[_Observation, _Component]]] = {}
         self._wakeups = _Wakeups()
 
     def __len__(self) -> int:
@@ -120,18 +149,25 @@ class Observations:
     def __contains__(self, subscription: Subscription) -> bool:
         return subscription in self._by_subscription
 
-    def begin(self, subscription: Subscription, path: Path, content_format: int, now: float) -> list[Subscription]:
-        """The first response goes out now. Returns the observations of the same peer and path that it replaces."""
-        replaced = [
-            old.subscription for old in self._by_path.get(path, ()) if old.subscription.peer == subscription.peer
-        ]
+    def __iter__(self) -> Iterator[Subscription]:
+        return iter(list(self._by_subscription))
+
+    def begin(
+        self, subscription: Subscription, observed: Observed, content_format: int, now: float
+    ) -> list[Subscription]:
+        """The first response goes out now. Returns the observations of the same peer and targets that it replaces."""
+        replaced = [old for old in self.of(observed) if old.peer == subscription.peer]
         for old in (*replaced, subscription):
             self.cancel(old)
+        components = [
+            _Component(path, self._attributes(path), self._snapshot(path)) for path in dict.fromkeys(observed.paths)
+        ]
         observation = _Observation(
-            subscription, path, content_format, now, now, now, self._snapshot(path), self._attributes(path)
+            subscription, observed, content_format, now, now, now, components, _timing(components)
         )
         self._by_subscription[subscription] = observation
-        self._by_path.setdefault(path, []).append(observation)
+        for component in components:
+            self._by_path.setdefault(component.path, []).append((observation, component))
         self._schedule(observation)
         return [old for old in replaced if old != subscription]
 
@@ -140,15 +176,18 @@ class Observations:
         observation = self._by_subscription.pop(subscription, None)
         if observation is None:
             return False
-        siblings = self._by_path[observation.path]
-        siblings.remove(observation)
-        if not siblings:
-            del self._by_path[observation.path]
+        for component in observation.components:
+            watching = self._by_path[component.path]
+            watching[:] = [entry for entry in watching if entry[0] is not observation]
+            if not watching:
+                del self._by_path[component.path]
         self._wakeups.set(observation, None)
         return True
 
-    def on_path(self, path: Path) -> list[Subscription]:
-        return [observation.subscription for observation in self._by_path.get(path, ())]
+    def of(self, observed: Observed) -> list[Subscription]:
+        """Those of exactly these targets."""
+        watching = self._by_path.get(observed.paths[0], ())
+        return [observation.subscription for observation, _ in watching if observation.observed == observed]
 
     def clear(self) -> list[Subscription]:
         """All of them end, without a word. Returns which they were."""
@@ -159,18 +198,25 @@ class Observations:
 
     def touch(self, changed: Iterable[Path], now: float) -> None:
         """These paths changed, appeared or vanished."""
-        touched = {number: one for path in changed for number, one in self._watching(path)}
+        touched: dict[int, _Observation] = {}
+        for path in changed:
+            for observation, component in self._watching(path):
+                component.change = _weightier(component.change, self._happened(path))
+                touched[id(observation)] = observation
         for observation in touched.values():
             if observation.changed_at is None:
                 observation.changed_at = now
-            observation.ended = not self._exists(observation.path)
+            observation.ended = not observation.observed.composite and not self._exists(observation.observed.path)
             self._schedule(observation, now)
 
     def refresh(self, beneath: Path = Path()) -> None:  # noqa: B008  # immutable
         """The attributes that hold at and beneath a path changed: new periods count from the last notification."""
         for observation in self._by_subscription.values():
-            if beneath.contains(observation.path):
-                observation.attributes = self._attributes(observation.path)
+            concerned = [component for component in observation.components if beneath.contains(component.path)]
+            for component in concerned:
+                component.attributes = self._attributes(component.path)
+            if concerned:
+                observation.timing = _timing(observation.components)
                 self._schedule(observation)
 
     def deadline(self) -> float | None:
@@ -187,15 +233,20 @@ class Observations:
                 self._schedule(observation)
         return actions
 
-    def _watching(self, path: Path) -> Iterable[tuple[int, _Observation]]:
-        for length in range(1, len(path) + 1):
-            for observation in self._by_path.get(path[:length], ()):
-                yield id(observation), observation
+    def _watching(self, path: Path) -> Iterator[tuple[_Observation, _Component]]:
+        for length in range(len(path) + 1):
+            yield from self._by_path.get(path[:length], ())
+
+    def _happened(self, path: Path) -> Reason:
+        """Objects and object instances are named when they appear or vanish only."""
+        if len(path) > 2:
+            return Reason.CHANGE
+        return Reason.CREATED if self._exists(path) else Reason.DELETED
 
     def _advance(self, observation: _Observation, now: float) -> Notify | End | None:
         if observation.ended:
             self.cancel(observation.subscription)
-            return End(observation.subscription, observation.path)
+            return End(observation.subscription, observation.observed.path)
         fresh = _reached(_evaluation_time(observation), now) and self._evaluate(observation, now)
         if _reached(_sending_time(observation), now):
             return self._send(observation, Reason.PMIN_DEFERRED, now, fresh)
@@ -205,29 +256,38 @@ class Observations:
 
     def _evaluate(self, observation: _Observation, now: float) -> bool:
         """True when a condition was met that was not met before."""
-        reason = self._condition(observation)
+        reasons = [self._condition(component) for component in observation.components]
+        for component in observation.components:
+            component.change = None
         observation.changed_at = None
         observation.evaluated_at = now
+        reason = next(filter(None, reasons), None)
         if reason is None or observation.met is not None:
             return False
         observation.met = reason
         return True
 
-    def _condition(self, observation: _Observation) -> Reason | None:
-        if len(observation.path) < 3:
-            return Reason.CHANGE if observation.changed_at is not None else None
-        return is_due(observation.attributes, observation.reported, self._values(observation.path), self._mode)
+    def _condition(self, component: _Component) -> Reason | None:
+        if len(component.path) < 3:
+            return component.change
+        current = self._values(component.path)
+        if bool(current) != bool(component.reported):
+            return Reason.CREATED if current else Reason.DELETED
+        return is_due(component.attributes, component.reported, current, self._mode)
 
-    def _send(self, observation: _Observation, otherwise: Reason, now: float, fresh: bool) -> Notify:
+    def _send(self, observation: _Observation, otherwise: Reason, now: float, fresh: bool) -> Notify | None:
         """`otherwise` is the reason unless a condition was met just now."""
         reason = observation.met if fresh and observation.met else otherwise
-        confirmable = now - observation.confirmed_at >= CONFIRM_EVERY
         observation.sent_at = now
         observation.met = None
-        observation.reported = self._snapshot(observation.path)
+        if not any(map(self._shown, observation.observed.paths)):
+            return None
+        for component in observation.components:
+            component.reported = self._snapshot(component.path)
+        confirmable = now - observation.confirmed_at >= CONFIRM_EVERY
         if confirmable:
             observation.confirmed_at = now
-        return Notify(observation.subscription, observation.path, observation.content_format, confirmable, reason)
+        return Notify(observation.subscription, observation.observed, observation.content_format, confirmable, reason)
 
     def _snapshot(self, path: Path) -> Mapping[Path, Value | None]:
         return self._values(path) if len(path) > 2 else {}
@@ -240,23 +300,42 @@ class Observations:
         self._wakeups.set(observation, min(known, default=None))
 
 
+def _timing(components: Sequence[_Component]) -> Attributes:
+    """The periods of an observation. A pmax that is shorter than the pmin of another component counts from there."""
+    attributes = [component.attributes for component in components]
+    if len(attributes) == 1:
+        return attributes[0]
+    longest = [one.most for one in attributes if one.most is not None]
+    least = max((one.least for one in attributes), default=0)
+    return Attributes(
+        pmin=least or None,
+        pmax=max(least, min(longest)) if longest else None,
+        epmin=max((one.epmin or 0 for one in attributes), default=0) or None,
+        epmax=min((one.epmax for one in attributes if one.epmax), default=None),
+    )
+
+
+def _weightier(before: Reason | None, after: Reason) -> Reason:
+    return after if before is None or before is Reason.CHANGE else before
+
+
 def _reached(time: float | None, now: float) -> bool:
     return time is not None and time <= now
 
 
 def _evaluation_time(observation: _Observation) -> float | None:
-    attributes = observation.attributes
+    timing = observation.timing
     if observation.changed_at is not None:
-        return max(observation.changed_at, observation.evaluated_at + (attributes.epmin or 0))
-    return observation.evaluated_at + attributes.epmax if attributes.epmax else None
+        return max(observation.changed_at, observation.evaluated_at + (timing.epmin or 0))
+    return observation.evaluated_at + timing.epmax if timing.epmax else None
 
 
 def _sending_time(observation: _Observation) -> float | None:
-    if observation.met is None or observation.attributes.is_periodic:
+    if observation.met is None or observation.timing.is_periodic:
         return None
-    return observation.sent_at + observation.attributes.least
+    return observation.sent_at + observation.timing.least
 
 
 def _latest_time(observation: _Observation) -> float | None:
-    most = observation.attributes.most
+    most = observation.timing.most
     return observation.sent_at + most if most is not None else None

@@ -1,11 +1,12 @@
-"""Read and Discover: what a server gets to see. lwm2m.md §6.1, §6.2."""
+"""Read, Read-Composite and Discover: what a server gets to see. lwm2m.md §6.1, §6.2, §6.10."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from lwm2m.attributes import Attributes
 from lwm2m.client.access_control import Right
+from lwm2m.client.data_model import UNLISTED
 from lwm2m.client.targets import Targets
 from lwm2m.errors import MethodNotAllowed, NotFound, Unauthorized
 from lwm2m.link_format import Link
@@ -16,6 +17,38 @@ from lwm2m.model.record import Record, Value
 def readable_records(targets: Targets, path: Path) -> list[Record]:
     """What a Read of `path` answers. Raises LwM2MError."""
     return _of_resource(targets, path) if len(path) > 2 else _of_aggregate(targets, path)
+
+
+def composite_records(targets: Targets, paths: Iterable[Path]) -> list[Record]:
+    """What a Read-Composite of these paths answers: everything in them that may be read, once. Raises Unauthorized when
+    that is nothing because of a missing right."""
+    found: dict[Path, Record] = {}
+    refusal: Unauthorized | None = None
+    for path in paths:
+        try:
+            for target in [path] if path else objects_of_root(targets):
+                found.update((record.path, record) for record in _component(targets, target))
+        except Unauthorized as error:
+            refusal = error
+    if refusal is not None and not found:
+        raise refusal
+    return list(found.values())
+
+
+def _component(targets: Targets, path: Path) -> list[Record]:
+    targets.require_open(path)
+    try:
+        records = readable_records(targets, path)
+    except (NotFound, MethodNotAllowed):
+        return []
+    return [record for record in records if record.value is not None]
+
+
+def objects_of_root(targets: Targets) -> list[Path]:
+    """What the root stands for in a list of paths."""
+    return [
+        Path(number) for number in targets.model.objects() if number not in UNLISTED and targets.may_read(Path(number))
+    ]
 
 
 def values(targets: Targets, path: Path) -> dict[Path, Value | None]:

@@ -25,14 +25,18 @@ class Targets:
     def require(self, path: Path, right: Right = Right.NONE) -> None:
         """Raises Unauthorized for a closed object and a missing right, NotFound for what is not there. A resource that
         could be written or executed counts as there when its object defines it: only the actuator knows."""
-        if path[0] in CLOSED:
-            raise Unauthorized(f"object {path[0]} is for the bootstrap server")
+        self.require_open(path)
         for length in range(1, min(len(path), 2) + 1):
             if not self.model.has(Path(*path[:length])):
                 raise NotFound(f"there is no {Path(*path[:length])}")
         self.require_right(right, path)
         if len(path) > 2:
             self._require_resource(Path(*path[:3]))
+
+    def require_open(self, path: Path) -> None:
+        """Raises Unauthorized."""
+        if path[0] in CLOSED:
+            raise Unauthorized(f"object {path[0]} is for the bootstrap server")
 
     def require_right(self, right: Right, path: Path) -> None:
         """Raises Unauthorized."""

@@ -1,10 +1,14 @@
-"""Write: from a payload to the records that an actuator gets. Everything is checked first. lwm2m.md §6.3."""
+"""Write and Write-Composite: from a payload to the records that an actuator gets. Everything is checked first.
+
+lwm2m.md §6.3, §6.11.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from lwm2m.client.access_control import Right
 from lwm2m.client.targets import Targets
 from lwm2m.codec import decode
 from lwm2m.errors import BadRequest, MethodNotAllowed, UnsupportedContentFormat
@@ -12,6 +16,7 @@ from lwm2m.model.checking import check
 from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
+from lwm2m.operations.composite import WriteComposite
 from lwm2m.operations.device_management import Write
 
 _SERVER_OBJECT = 1
@@ -35,6 +40,32 @@ def plan(write: Write, targets: Targets) -> Plan:
     if not write.replace:
         return Plan([record for record in checked if record.value is not None], [])
     return Plan(checked, list(_left_out(write.path, checked, targets)))
+
+
+def composite_plan(write: WriteComposite, targets: Targets) -> list[Record]:
+    """Raises LwM2MError, of the first record that is refused; nothing has happened then."""
+    assert write.body.content_format is not None
+    records = decode(write.body.payload, write.body.content_format, Path(), targets.definitions)
+    if not records:
+        raise BadRequest("there is no value in the payload")
+    return [_component(record, targets) for record in records]
+
+
+def before_writing(targets: Targets, records: Sequence[Record]) -> tuple[list[Record], list[Path]]:
+    """What takes back a write of `records`: the values that they replace, and the paths that they add."""
+    present = [record.path for record in records if targets.model.has(record.path)]
+    values = [old for path in present for old in targets.model.read(path) if old.value is not None]
+    return values, [record.path for record in records if record.path not in present]
+
+
+def _component(record: Record, targets: Targets) -> Record:
+    if not record.path:
+        raise BadRequest("the root takes no value")
+    targets.require(record.path, Right.WRITE if len(record.path) > 1 else Right.NONE)
+    if len(record.path) < 3:
+        raise BadRequest(f"{record.path} takes no value: a Write-Composite names resources and their instances")
+    _require_writable(targets, record.path)
+    return _checked(record, targets)
 
 
 def _require_writable(targets: Targets, path: Path) -> None:

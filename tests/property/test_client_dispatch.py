@@ -51,8 +51,7 @@ async def converse(bench: Bench, conversation: list[Request]) -> None:
             assert bench.model.read(Path()) == before
         assert response.observing <= (request.observe == 0)
     assert len(bench.management.observations) <= 8
-    for action in bench.management.observations.due(1e6):
-        bench.management.notification(action)
+    assert all(report.response.code for report in bench.management.reporting.due(1e6))
 
 
 @settings(max_examples=200, deadline=None)

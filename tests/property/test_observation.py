@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lwm2m.attributes import Attributes, is_due
 from lwm2m.client import DataModel
-from lwm2m.client.observation import Notify, Observations
+from lwm2m.client.observation import Notify, Observations, Observed
 from lwm2m.coap.message import Peer, Subscription
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
@@ -67,7 +67,7 @@ def engine(model: DataModel, attributes: Attributes) -> Observations:
     observations = Observations(
         lambda path: {record.path: record.value for record in model.read(path)}, model.has, lambda _path: attributes
     )
-    observations.begin(TOKEN, HERE, 0, 0)
+    observations.begin(TOKEN, Observed((HERE,)), 0, 0)
     return observations
 
 

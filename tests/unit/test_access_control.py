@@ -58,6 +58,8 @@ class Bench:
             Attributes,
             lambda _subscription: None,
             update=self.model.update,
+            storing=lambda: True,
+            wall_clock=lambda: 1_000_000.0,
             version="1.1",
             versions=said_versions(DEFINITIONS, "1.1"),
             max_observations=8,

@@ -97,6 +97,8 @@ class Bench:
             self.forgotten.append,
             version="1.1",
             update=self.model.update,
+            storing=lambda: True,
+            wall_clock=lambda: 1_000_000.0,
             versions=said_versions(definitions, "1.1"),
             max_observations=max_observations,
         )
@@ -351,10 +353,10 @@ async def test_observing_uses_the_defaults_of_the_account(bench: Bench) -> None:
     assert (answer.observing, answer.payload) == (True, b"5")
     bench.management.changed(bench.model.update([Record(LITRES, 6)]), now=1.0)
     assert bench.management.observations.deadline() == 1.0
-    assert bench.management.observations.due(1.0) == []
+    assert bench.management.reporting.due(1.0) == []
     assert bench.management.observations.deadline() == 3.0
-    (action,) = bench.management.observations.due(3.0)
-    assert bench.management.notification(action) == Response(Code.CONTENT, b"6", 0)
+    (report,) = bench.management.reporting.due(3.0)
+    assert report.response == Response(Code.CONTENT, b"6", 0)
 
 
 async def test_changes_of_what_cannot_be_read_notify_nobody(bench: Bench) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from lwm2m.attributes import Attributes, Reason
 from lwm2m.client import DataModel
-from lwm2m.client.observation import CONFIRM_EVERY, End, Notify, Observations
+from lwm2m.client.observation import CONFIRM_EVERY, End, Notify, Observations, Observed
 from lwm2m.coap.message import Peer, Subscription
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
@@ -29,7 +29,10 @@ class Bench:
         )
 
     def observe(self, path: Path = TEMPERATURE, subscription: Subscription = TOKEN, now: float = 0) -> None:
-        self.observations.begin(subscription, path, 0, now)
+        self.observations.begin(subscription, Observed((path,)), 0, now)
+
+    def observe_all(self, *paths: Path) -> None:
+        self.observations.begin(TOKEN, Observed(paths, composite=True), 110, 0)
 
     def set(self, value: Value, now: float, path: Path = TEMPERATURE) -> list[tuple[float, Reason]]:
         self.observations.touch(self.model.update([Record(path, value)]), now)
@@ -115,7 +118,9 @@ def test_an_aggregate_ignores_thresholds_beneath() -> None:
     bench = Bench(Attributes(gt=1000))
     bench.observe(Path(3303))
     assert [reason for _, reason in bench.set(1.0, now=1)] == [Reason.CHANGE]
-    assert [reason for _, reason in bench.set(2.0, now=2, path=Path(3303, 5, 5700))] == [Reason.CHANGE]
+    assert [reason for _, reason in bench.set(2.0, now=2, path=Path(3303, 5, 5700))] == [Reason.CREATED]
+    bench.observations.touch(bench.model.remove(Path(3303, 5)), 3)
+    assert [reason for _, reason in bench.until(3)] == [Reason.DELETED]
 
 
 def test_each_instance_of_a_multiple_resource_may_cross_the_threshold() -> None:
@@ -155,8 +160,8 @@ def test_a_second_observation_of_a_path_replaces_the_first() -> None:
     bench.observe()
     other = Subscription(SERVER, b"\x02")
     stranger = Subscription(Peer(SERVER.local, ("127.0.0.1", 9)), b"\x01")
-    assert bench.observations.begin(other, TEMPERATURE, 0, 1) == [TOKEN]
-    assert bench.observations.begin(stranger, TEMPERATURE, 0, 1) == []
+    assert bench.observations.begin(other, Observed((TEMPERATURE,)), 0, 1) == [TOKEN]
+    assert bench.observations.begin(stranger, Observed((TEMPERATURE,)), 0, 1) == []
     assert len(bench.observations) == 2
     assert not bench.observations.cancel(TOKEN)
     assert bench.observations.clear() == [other, stranger]
@@ -180,3 +185,71 @@ def test_deadlines_do_not_pile_up() -> None:
     for step in range(5_000):
         bench.set(float(step + 1), now=float(step))
     assert len(bench.observations._wakeups.heap) <= 65
+
+
+def test_a_composite_observation_reports_whichever_of_its_paths_changes() -> None:
+    bench = Bench()
+    bench.observe_all(TEMPERATURE, Path(3, 0, 7))
+    assert [reason for _, reason in bench.set(1.0, now=1)] == [Reason.CHANGE]
+    assert [reason for _, reason in bench.set(9, now=2, path=Path(3, 0, 7, 1))] == [Reason.CHANGE]
+    assert bench.set(1, now=3, path=Path(3, 0, 9)) == []
+
+
+def test_its_periods_are_the_longest_pmin_and_the_shortest_pmax_and_its_conditions_those_of_each_path() -> None:
+    bench = Bench()
+    of_path = {TEMPERATURE: Attributes(pmin=5, pmax=60, gt=10), Path(3, 0, 7): Attributes(pmin=20, pmax=40)}
+    bench.observations = Observations(
+        lambda path: {record.path: record.value for record in bench.model.read(path)},
+        bench.model.has,
+        lambda path: of_path[path],
+    )
+    bench.observe_all(TEMPERATURE, Path(3, 0, 7))
+    assert bench.set(9.0, now=1) == []
+    assert bench.set(11.0, now=2) == []
+    assert bench.until(19) == []
+    assert bench.until(20) == [(20, Reason.PMIN_DEFERRED)]
+    assert bench.until(60) == [(60, Reason.PMAX)]
+
+
+def test_a_pmax_shorter_than_the_pmin_of_another_path_counts_from_there() -> None:
+    bench = Bench()
+    of_path = {TEMPERATURE: Attributes(pmin=30), Path(3, 0, 7): Attributes(pmax=10)}
+    bench.observations = Observations(
+        lambda path: {record.path: record.value for record in bench.model.read(path)},
+        bench.model.has,
+        lambda path: of_path[path],
+    )
+    bench.observe_all(TEMPERATURE, Path(3, 0, 7))
+    assert bench.until(60) == [(30, Reason.PMAX), (60, Reason.PMAX)]
+
+
+def test_what_a_composite_observation_misses_may_appear_and_vanish() -> None:
+    bench = Bench()
+    later = Path(16, 1)
+    bench.observe_all(TEMPERATURE, later)
+    assert [reason for _, reason in bench.set("x", now=1, path=later.child(0, 0))] == [Reason.CREATED]
+    assert bench.remove(later, now=2) != []
+    assert TOKEN in bench.observations
+    assert [reason for _, reason in bench.set("y", now=3, path=later.child(0, 0))] == [Reason.CREATED]
+
+
+def test_a_composite_observation_of_the_root_sees_everything() -> None:
+    bench = Bench()
+    bench.observe_all(Path())
+    assert [reason for _, reason in bench.set(5.0, now=1)] == [Reason.CHANGE]
+
+
+def test_what_may_not_be_seen_is_not_sent_and_not_forgotten() -> None:
+    bench = Bench(Attributes(pmax=10))
+    visible = False
+    bench.observations = Observations(
+        lambda path: {record.path: record.value for record in bench.model.read(path)},
+        bench.model.has,
+        lambda _path: bench.attributes,
+        shown=lambda _path: visible,
+    )
+    bench.observe()
+    assert bench.set(5.0, now=1) == []
+    assert bench.until(25) == []
+    visible = True
+    assert bench.until(31) == [(31, Reason.PMAX)]

@@ -235,14 +235,18 @@ async def test_a_reset_ends_an_observation(coap: FakeEndpoint, client: Client) -
     assert coap.notifications.empty()
 
 
-async def test_an_unanswered_confirmable_notification_does_not_end_an_observation(
+async def test_after_an_unanswered_notification_values_wait_for_the_server_to_observe_anew(
     coap: FakeEndpoint, client: Client
 ) -> None:
     await coap.ask(OBSERVE)
     coap.delivery = Delivery.TIMED_OUT
-    for value in (1.0, 2.0, 3.0):
-        client.update([Record(TEMPERATURE, value)])
-        assert (await coap.next_notification())[1].payload == str(value).encode()
+    client.update([Record(TEMPERATURE, 1.0)])
+    await coap.next_notification()
+    await asyncio.sleep(0)
+    client.update([Record(TEMPERATURE, 2.0)])
+    coap.delivery = Delivery.DELIVERED
+    assert (await coap.ask(replace(OBSERVE, token=b"\x02"))).payload == b"2.0"
+    assert [(await coap.next_notification())[1].payload for _ in range(2)] == [b"1.0", b"2.0"]
 
 
 async def test_a_removed_instance_ends_its_observations_with_4_04(coap: FakeEndpoint, client: Client) -> None:

@@ -91,6 +91,11 @@ def default_periods(model: DataModel, instance: Path) -> Attributes:
     )
 
 
+def stores_reports(model: DataModel, instance: Path) -> bool:
+    """Notification Storing When Disabled or Offline."""
+    return _flag(model, instance.child(STORING), True)
+
+
 def _number(model: DataModel, path: Path) -> int | None:
     if not model.has(path):
         return None
