@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
 from lwm2m.client.standard_objects.device import Device, ErrorCodes
@@ -24,39 +26,60 @@ def errors(host: ObjectHost) -> dict[int, object]:
 def test_the_first_error_takes_the_place_of_no_error_and_the_second_is_added() -> None:
     codes = ErrorCodes()
     assert codes.shown == {0: 0}
-    codes.report(7)
-    assert codes.shown == {0: 7}
-    codes.report(2)
-    codes.report(2)
-    assert codes.shown == {0: 7, 1: 2}
+    assert codes.reported(7).shown == {0: 7}
+    assert codes.reported(7).reported(2).reported(2).shown == {0: 7, 1: 2}
 
 
 def test_a_cleared_error_takes_its_instance_with_it() -> None:
-    codes = ErrorCodes()
-    for code in (7, 2, 3):
-        codes.set_condition(code, True)
-    codes.set_condition(7, False)
+    codes = ErrorCodes().holding(7).holding(2).holding(3).cleared(7)
     assert codes.shown == {1: 2, 2: 3}
-    codes.report(4)
+    codes = codes.reported(4)
     assert codes.shown == {0: 4, 1: 2, 2: 3}
-    for code in (4, 2, 3):
-        codes.set_condition(code, False)
-    assert codes.shown == {0: 0}
+    assert codes.cleared(4).cleared(2).cleared(3) == ErrorCodes()
 
 
 def test_a_reset_forgets_what_was_reported_and_keeps_what_still_holds() -> None:
-    codes = ErrorCodes()
-    codes.report(7)
-    codes.set_condition(1, True)
-    codes.reset()
-    assert codes.shown == {0: 1}
-    codes.set_condition(1, False)
-    assert codes.shown == {0: 0}
+    codes = ErrorCodes().reported(7).holding(1).holding(1)
+    assert codes.shown == {0: 7, 1: 1}
+    assert codes.reset().shown == {0: 1}
+    assert codes.reset().cleared(1) == ErrorCodes()
+
+
+def test_an_error_that_was_reported_may_turn_out_to_last() -> None:
+    assert ErrorCodes().reported(2).holding(2).reset().shown == {0: 2}
 
 
 def test_no_error_cannot_be_reported() -> None:
     with pytest.raises(ValueError, match="no error"):
-        ErrorCodes().report(0)
+        ErrorCodes().reported(0)
+
+
+def test_an_error_that_the_definition_does_not_have_changes_nothing() -> None:
+    class Strict(ObjectHost):
+        def update(self, records: Iterable[Record]) -> frozenset[Path]:
+            given = list(records)
+            if any(record.value == 99 for record in given):
+                raise ValueError("not within 0..8")
+            return super().update(given)
+
+    device, host = Device(), Strict()
+    host.host(device)
+    with pytest.raises(ValueError, match="within"):
+        device.set_error(99, True)
+    device.set_error(2, True)
+    assert errors(host) == {0: 2}
+
+
+async def test_a_device_may_begin_with_an_error() -> None:
+    device = Device()
+    host = ObjectHost()
+    host.update(device.records())
+    host.update([Record(Path(3, 0, 11, 0), 5)])
+    device.start(host)
+    device.report_error(7)
+    assert errors(host) == {0: 5, 1: 7}
+    await device.execute(Path(3, 0, 12), "")
+    assert errors(host) == {0: 0}
 
 
 async def test_the_server_sees_errors_and_resets_them() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from lwm2m.client.data_model import DataModel
@@ -50,43 +51,38 @@ class Clock:
         self._correction = time - int(self._wall_clock())
 
 
+@dataclass(frozen=True, slots=True)
 class ErrorCodes:
-    """Resource 11. The first error takes the place of "no error", later ones get instances of their own.
+    """Resource 11, by resource instance. The first error takes the place of "no error", later ones get instances of
+    their own. A condition holds until it is cleared and so comes back after a reset; an error that was only reported
+    does not."""
 
-    A condition holds until it is cleared and so comes back after a reset; an error that was only reported does not."""
+    shown: Mapping[int, int] = field(default_factory=lambda: {0: NO_ERROR})
+    conditions: tuple[int, ...] = ()
 
-    def __init__(self) -> None:
-        self._shown: dict[int, int] = {0: NO_ERROR}
-        self._conditions: list[int] = []
-
-    @property
-    def shown(self) -> dict[int, int]:
-        """Resource instance to error code."""
-        return dict(self._shown)
-
-    def report(self, code: int) -> None:
+    def reported(self, code: int) -> ErrorCodes:
+        """Raises ValueError for "no error"."""
         if code == NO_ERROR:
             raise ValueError("0 is no error")
-        if code in self._shown.values():
-            return
-        if self._shown == {0: NO_ERROR}:
-            self._shown = {}
-        free = next(number for number in range(len(self._shown) + 1) if number not in self._shown)
-        self._shown[free] = code
+        if code in self.shown.values():
+            return self
+        shown = {number: other for number, other in self.shown.items() if other != NO_ERROR}
+        free = next(number for number in range(len(shown) + 1) if number not in shown)
+        return replace(self, shown=shown | {free: code})
 
-    def set_condition(self, code: int, holds: bool) -> None:
-        if holds:
-            self.report(code)
-            if code not in self._conditions:
-                self._conditions.append(code)
-            return
-        self._conditions = [other for other in self._conditions if other != code]
-        self._shown = {number: shown for number, shown in self._shown.items() if shown != code} or {0: NO_ERROR}
+    def holding(self, code: int) -> ErrorCodes:
+        with_it = self.reported(code)
+        return with_it if code in self.conditions else replace(with_it, conditions=(*self.conditions, code))
 
-    def reset(self) -> None:
-        self._shown = {0: NO_ERROR}
-        for code in self._conditions:
-            self.report(code)
+    def cleared(self, code: int) -> ErrorCodes:
+        shown = {number: other for number, other in self.shown.items() if other != code}
+        return ErrorCodes(shown or {0: NO_ERROR}, tuple(other for other in self.conditions if other != code))
+
+    def reset(self) -> ErrorCodes:
+        after = ErrorCodes()
+        for code in self.conditions:
+            after = after.holding(code)
+        return after
 
 
 class Device(Stored):
@@ -113,24 +109,22 @@ class Device(Stored):
         self._clock = Clock(wall_clock)
 
     def records(self) -> list[Record]:
-        return [*super().records(), *self._error_records(), Record(CURRENT_TIME, self._clock.now())]
+        return [*super().records(), *_error_records(self.errors), Record(CURRENT_TIME, self._clock.now())]
 
     def start(self, host: Host) -> None:
         super().start(host)
         host.data_model.live(CURRENT_TIME, self._clock.now)
-        self._show_errors()
+        self._show_errors(self.errors if self.errors != ErrorCodes() else ErrorCodes(_given_errors(host.data_model)))
 
     # The device
 
     def report_error(self, code: int) -> None:
         """Something went wrong once: shown until the server resets it. Raises ValueError."""
-        self.errors.report(code)
-        self._show_errors()
+        self._show_errors(self.errors.reported(code))
 
     def set_error(self, code: int, holds: bool) -> None:
         """Something is wrong, or no longer is. Raises ValueError."""
-        self.errors.set_condition(code, holds)
-        self._show_errors()
+        self._show_errors(self.errors.holding(code) if holds else self.errors.cleared(code))
 
     def battery(self, level: int, status: int = 0) -> None:
         """Percent, and Battery Status 0 to 6; a low battery (4) is an error as long as it lasts."""
@@ -156,22 +150,28 @@ class Device(Stored):
         if path == REBOOT:
             (self._reboot or self.host.restart)()
         elif path == RESET_ERROR_CODE:
-            self.errors.reset()
-            self._show_errors()
+            self._show_errors(self.errors.reset())
         elif path == FACTORY_RESET and self._factory_reset is not None:
             self._factory_reset()
         else:
             await super().execute(path, arguments)
 
-    def _error_records(self) -> list[Record]:
-        return [Record(ERROR_CODE.child(number), code) for number, code in sorted(self.errors.shown.items())]
+    def _show_errors(self, errors: ErrorCodes) -> None:
+        if self._host is not None:
+            self._host.update(_error_records(errors))
+            before = self._host.data_model.resource_instances(ERROR_CODE) or ()
+            self._host.remove([ERROR_CODE.child(number) for number in before if number not in errors.shown])
+        self.errors = errors
 
-    def _show_errors(self) -> None:
-        if self._host is None:
-            return
-        before = self._host.data_model.resource_instances(ERROR_CODE) or ()
-        self._host.update(self._error_records())
-        self._host.remove([ERROR_CODE.child(number) for number in before if number not in self.errors.shown])
+
+def _given_errors(model: DataModel) -> dict[int, int]:
+    """Those that the client was made with."""
+    given = ((record.path[3], record.value) for record in model.read(ERROR_CODE) if len(record.path) == 4)
+    return {number: value for number, value in given if isinstance(value, int)} or {0: NO_ERROR}
+
+
+def _error_records(errors: ErrorCodes) -> list[Record]:
+    return [Record(ERROR_CODE.child(number), code) for number, code in sorted(errors.shown.items())]
 
 
 def _flat(values: Mapping[int, Value | Mapping[int, Value]]) -> dict[Path, Value | None]:
