@@ -31,6 +31,7 @@ class Accounts:
         self._order = RegistrationOrder()
         self._moved = asyncio.Event()
         self._begun = False
+        self._fresh: set[int] = set()
         self._leaving: set[asyncio.Task[None]] = set()
         self._accounts = {pair.short_server_id: make(pair) for pair in server_accounts(model)}
 
@@ -54,6 +55,7 @@ class Accounts:
     def begin(self) -> None:
         """Register with all of them, in their order; who is registered registers anew."""
         self._begun = True
+        self._fresh.clear()
         self._perform(self._order.begin(turn(self._model, account.pair.server) for account in self))
 
     def tell(self, server: Path, event: Disable | Triggered) -> None:
@@ -108,13 +110,15 @@ class Accounts:
         for number, pair in wanted.items():
             if number not in self._accounts:
                 self._accounts[number] = self._make(pair)
+                self._fresh.add(number)
         return [account.pair for account in gone if account.pair.short_server_id not in wanted]
 
     def join(self) -> None:
         """Register with those that came while the others are registered already."""
-        for account in self if self._begun else ():
-            if account.state is State.IDLE:
-                self._perform(self._order.join(turn(self._model, account.pair.server)))
+        fresh = [account for account in self if account.pair.short_server_id in self._fresh]
+        self._fresh.clear()
+        for account in fresh if self._begun else ():
+            self._perform(self._order.join(turn(self._model, account.pair.server)))
 
     async def stop(self, deregister: bool) -> None:
         await asyncio.gather(*(account.stop(deregister) for account in self), *self._leaving)

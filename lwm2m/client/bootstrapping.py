@@ -142,6 +142,7 @@ class Bootstrapping:
         return answer
 
     async def stop(self) -> None:
+        self._sequence.handle(Abandon(), self._clock())
         self._due.off()
         task, self._task = self._task, None
         if task is not None:

@@ -11,7 +11,7 @@ from typing import Self
 from lwm2m.attributes import ThresholdMode
 from lwm2m.client.access_control import Access, after_account, controls_of
 from lwm2m.client.account import ANSWER_FIRST, NOT_FOR_YOU, Account, Presentation
-from lwm2m.client.accounts import Accounts
+from lwm2m.client.accounts import REGISTERED, Accounts
 from lwm2m.client.alarm import Alarm
 from lwm2m.client.bootstrap_session import BootstrapSession
 from lwm2m.client.bootstrapping import Bootstrapping
@@ -55,8 +55,8 @@ from lwm2m.model.record import ObjectLink, Record
 GATHER = 0.1
 _ROOT = Link("/", {"rt": '"oma.lwm2m"', "ct": '"60 110 112 11542"'})
 
-_PAIRING = frozenset({0, 1, 10})
-"""Resources of objects 0 and 1 that make an account what it is."""
+_PAIRING = {SECURITY: frozenset({0, 1, 10}), SERVER: frozenset({0})}
+"""Object -> its resources that make an account what it is."""
 
 
 class Client:
@@ -327,9 +327,10 @@ class Client:
 
     def _handle(self, request: Request, peer: Peer) -> Response | Awaitable[Response]:
         """The Handler of every socket."""
-        if self._bootstrapping.serves(peer):
-            return self._bootstrapping.handle(request)
         account = self._accounts.of_peer(peer)
+        is_server = account is not None and account.state in REGISTERED
+        if self._bootstrapping.serves(peer) and (self._bootstrapping.is_busy or not is_server):
+            return self._bootstrapping.handle(request)
         return NOT_FOR_YOU if account is None else account.handle(request, peer)
 
     def _tell(self, changed: frozenset[Path]) -> None:
@@ -441,4 +442,4 @@ class Client:
 
 
 def _concerns_accounts(path: Path) -> bool:
-    return path[0] in (SECURITY, SERVER) and (len(path) < 3 or path[2] in _PAIRING)
+    return path[0] in _PAIRING and (len(path) < 3 or path[2] in _PAIRING[path[0]])

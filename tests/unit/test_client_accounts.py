@@ -219,3 +219,18 @@ async def test_what_only_a_removed_server_had_a_right_to_goes_with_it() -> None:
     assert model.instances(2) == (1, 2)
     assert (model.value(Path(2, 1, 3)), model.resource_instances(Path(2, 1, 2))) == (2, (2,))
     await client.stop()
+
+
+async def test_a_server_waits_for_its_turn_whatever_is_written_meanwhile() -> None:
+    coap = Servers()
+    coap.silent = {1001}
+    order = records({"/1/0/0": 1, "/1/0/13": 1, "/1/1/0": 2, "/1/1/13": 2})
+    client = Client("dev1", [FIRST, SECOND], order, coap=coap)
+    await client.start()
+    client.update([Record(Path(1, 0, 1), 77), Record(Path(1, 1, 10), ObjectLink(11, 0))])
+    client.update(
+        records({"/0/2/0": "coap://127.0.0.1:1003", "/0/2/1": False, "/0/2/10": 3, "/1/2/0": 3, "/1/2/1": 60})
+    )
+    await client.registered(5, 3)
+    assert client.states == {1: State.WAITING, 2: State.IDLE, 3: State.REGISTERED}
+    await client.stop()
