@@ -33,6 +33,8 @@ _SETTINGS = {
     19: "sequence_delay",
     20: "sequence_count",
 }
+SUPPORTED = frozenset("U")
+"""The letters of the transports that we have."""
 _NEVER_NEGATIVE = frozenset({LIFETIME, MINIMUM_PERIOD, MAXIMUM_PERIOD, DISABLE_TIMEOUT})
 
 PERSISTENT: dict[int, Value] = {17: 5, 18: 5, 19: 60, 20: 65_535}
@@ -170,6 +172,8 @@ def _check(record: Record, version: str) -> None:
         raise BadRequest(f"{record.path} is a number of seconds")
     if number == BINDING and isinstance(value, str):
         try:
-            Binding.parse(value, False, version)
+            parsed = Binding.parse(value, False, version)
         except ValueError as error:
             raise BadRequest(str(error)) from None
+        if set(parsed.letters) - SUPPORTED:
+            raise BadRequest(f"{value!r} names a transport that this client does not have")
