@@ -9,9 +9,11 @@ import typer
 
 from lwm2m.cli.bootstrap_server import bootstrap_server
 from lwm2m.cli.client import client
+from lwm2m.cli.composite import observe_composite, read_composite, write_composite
 from lwm2m.cli.decode import decode
 from lwm2m.cli.devices import devices, show
 from lwm2m.cli.failure import FailingGroup
+from lwm2m.cli.lifecycle import bootstrap, create, delete, requests
 from lwm2m.cli.observing import observe
 from lwm2m.cli.operations import attributes, discover, execute, read, write
 from lwm2m.cli.package import package
@@ -64,6 +66,13 @@ app.command("exec", epilog="lwm2m exec lamp /3/0/4", context_settings={"ignore_u
 app.command(epilog="lwm2m discover lamp /3")(discover)
 app.command(epilog="lwm2m observe lamp /3303/0/5700 --follow")(observe)
 app.command(epilog="lwm2m attributes lamp /3303/0/5700 pmin=1 pmax=60 st=0.5")(attributes)
+app.command("read-composite", epilog="lwm2m read-composite lamp /3/0/9 /3303")(read_composite)
+app.command("write-composite", epilog="lwm2m write-composite lamp /3311/0/5850=true /3311/0/5851=50")(write_composite)
+app.command("observe-composite", epilog="lwm2m observe-composite lamp /3/0/9 /3303/0/5700 --follow")(observe_composite)
+app.command(epilog="lwm2m create lamp /3311/1 5850=true", context_settings={"ignore_unknown_options": True})(create)
+app.command(epilog="lwm2m delete lamp /3311/1")(delete)
+app.command(epilog="lwm2m bootstrap lamp")(bootstrap)
+app.command(epilog="lwm2m requests lamp")(requests)
 app.command(epilog="lwm2m decode TLV c40d5182428f --path /3/0")(decode)
 app.command(epilog="lwm2m package firmware.bin 2.0")(package)
 

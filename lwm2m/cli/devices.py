@@ -54,8 +54,8 @@ def _facts(registration: Json) -> Iterator[tuple[str, str]]:
     yield "Binding", registration["bindingMode"]
     yield "Queue mode", "yes" if registration["queuemode"] else "no"
     yield "Lifetime", _lifetime(registration)
-    yield "Registered", _moment(registration["registrationDate"])
-    yield "Last update", _moment(registration["lastUpdate"])
+    yield "Registered", moment(registration["registrationDate"])
+    yield "Last update", moment(registration["lastUpdate"])
     yield "Root path", registration["rootPath"]
     yield from registration["additionalRegistrationAttributes"].items()
 
@@ -71,5 +71,5 @@ def _lifetime(registration: Json) -> str:
     return f"{registration['lifetime']} s" if registration["lifetime"] else "infinite"
 
 
-def _moment(milliseconds: int) -> str:
+def moment(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds // 1000, UTC).isoformat().replace("+00:00", "Z")

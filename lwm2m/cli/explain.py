@@ -28,6 +28,18 @@ OPERATION = {
         404: "The device has no such instance or resource.",
         405: "This resource cannot be executed, or not in the state the device is in.",
     },
+    "create": {
+        400: "The device does not accept this instance: a value is wrong or missing, or the instance exists already.",
+        401: "Our server has no right to create this.",
+        404: "The device has no such object.",
+        405: "No more instances of this object can be created.",
+        415: "The device does not take that content format.",
+    },
+    "delete": {
+        401: "Our server has no right to delete this.",
+        404: "The device has no such instance.",
+        405: "This instance cannot be deleted.",
+    },
     "discover": {
         401: "Our server may not look at this.",
         404: "The device has no such object, instance or resource.",

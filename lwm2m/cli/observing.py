@@ -59,13 +59,15 @@ def _cancel(server: Remote, endpoint: str, path: Path, as_json: bool) -> None:
     answer = server.ask("DELETE", endpoint, path, "/observe", query={"active": ""})
     if as_json:
         print_json(answer)
+    elif answer.get("delayed"):
+        typer.echo(f"the device sleeps; the observation of {path} ends when it wakes up.")
     else:
         typer.echo(f"the observation of {path} is cancelled.")
 
 
 def _follow(server: Remote, endpoint: str, path: Path, as_json: bool) -> None:
     definitions = server.definitions(endpoint)
-    with server.events(endpoint) as events, _interruptible():
+    with server.events(endpoint) as events, interruptible():
         try:
             answer = server.ask("POST", endpoint, path, "/observe")
             if as_json:
@@ -97,12 +99,12 @@ def _print_event(event: StreamEvent, path: Path, definitions: Definitions, as_js
         if not as_json:
             _print_node(event.data["val"], path, definitions)
     elif event.name == "OBSERVATION_ENDED" and event.data.get("res") == str(path):
-        _print_end(str(event.data.get("reason")))
+        print_end(str(event.data.get("reason")))
     elif event.name == "DEREGISTRATION":
         raise Failed(f"the device is gone ({event.data.get('reason', 'deregistered')}), and its observations with it.")
 
 
-def _print_end(reason: str) -> None:
+def print_end(reason: str) -> None:
     if reason == "lost":
         typer.echo("the observation is lost; it starts again when the device is heard of.", err=True)
     else:
@@ -117,7 +119,7 @@ def _print_node(node: Json | None, path: Path, definitions: Definitions) -> None
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """SIGINT and SIGTERM end what is inside, also in a script's background job, which is born with SIGINT ignored."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -99,9 +99,16 @@ def attributes(
 
 def accepted(verb: str, answer: Json, as_json: bool) -> Json:
     """The answer of a device that did what it was asked; printed as it is, refusal or not, for `as_json`. Raises Failed
-    with the code and our explanation."""
+    with the code and our explanation; ends the command when the device sleeps and is asked later."""
     if as_json:
         print_json(answer)
+    if answer.get("delayed"):
+        if not as_json:
+            typer.echo(
+                f"the device sleeps; it is asked to {verb} when it wakes up (request {answer.get('requestId')}). "
+                "`lwm2m requests` lists what waits, and the event REQUEST_RESPONSE brings the answer."
+            )
+        raise typer.Exit()
     if answer.get("success"):
         return answer
     raise Failed(refusal_text(verb, str(answer.get("status")), printable(str(answer.get("errormessage", "")))))

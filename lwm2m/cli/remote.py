@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import quote
@@ -81,6 +81,24 @@ class Remote:
         )
         return _expect(self._call("PUT", f"{_client(endpoint)}{path}/attributes?{'&'.join(items)}"), dict)
 
+    def ask_composite(
+        self, method: str, endpoint: str, paths: Iterable[Path], suffix: str = "", *, active: bool = False
+    ) -> Json:
+        """Of several paths at once."""
+        query = {"paths": ",".join(map(str, paths)), "timeout": str(self._timeout)} | ({"active": ""} if active else {})
+        return _expect(self._call(method, f"{_client(endpoint)}/composite{suffix}", query=query), dict)
+
+    def write_composite(self, endpoint: str, nodes: Json) -> Json:
+        query = {"timeout": str(self._timeout)}
+        return _expect(self._call("PUT", f"{_client(endpoint)}/composite", query=query, json=nodes), dict)
+
+    def requests(self, endpoint: str) -> list[Json]:
+        """Those that wait until the client wakes up."""
+        return _expect(self._call("GET", f"{_client(endpoint)}/requests"), list)
+
+    def take_back(self, endpoint: str, request_id: str) -> None:
+        self._call("DELETE", f"{_client(endpoint)}/requests/{_segment(request_id)}")
+
     @contextmanager
     def events(self, endpoint: str) -> Iterator[Iterator[StreamEvent]]:
         """The events of one client, from now on."""
@@ -110,7 +128,7 @@ class Remote:
             )
         if response.status_code == 504:
             raise Failed(f"the device did not answer within {self._timeout} s.")
-        if response.status_code != 200:
+        if response.status_code not in (200, 204):
             raise Failed(_told(response))
         try:
             return response.json() if response.content else {}
