@@ -305,17 +305,10 @@ async def bench_on(
             for record in CONFIGURATIONS[configuration]
         ]
         device = simulated(wire, records, wall) if working else None
-        objects = device.objects if device else ()
-        client = Client(
-            ENDPOINT,
-            at_server.uri,
-            records,
-            coap=at_device,
-            lifetime=lifetime,
-            clock=loop.time,
-            objects=objects,
-            **more,
-        )
+        if device is not None:
+            more["objects"] = device.objects
+        more |= {"coap": at_device, "lifetime": lifetime, "clock": loop.time, "wall_clock": wall}
+        client = Client(ENDPOINT, at_server.uri, records, **more)
         bench = Bench(wire, server, client, SERVER, DEVICE, device)
         try:
             if registered:
