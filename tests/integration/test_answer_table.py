@@ -3,14 +3,16 @@ interface have files of their own. The peer is a bare socket."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
-from lwm2m.client import Client
+from lwm2m.client import Actuator, Client
 from lwm2m.coap.message import Code
 from lwm2m.coap.stacks import open_endpoint
+from lwm2m.errors import Forbidden, InternalServerError, MethodNotAllowed, NotImplementedByPeer
 from lwm2m.model.path import Path
 from lwm2m.model.record import ObjectLink, Record
 from lwm2m.server import Server
@@ -85,8 +87,14 @@ async def assert_answered(peer: ScriptedPeer, asked: Ask) -> None:
 @pytest.fixture
 async def server_of_client() -> AsyncIterator[ScriptedPeer]:
     """A server that a client has just registered with."""
+    async with registered_client() as peer:
+        yield peer
+
+
+@asynccontextmanager
+async def registered_client(actuator: Actuator | None = None) -> AsyncIterator[ScriptedPeer]:
     async with ScriptedPeer() as peer:
-        client = Client("dev1", peer.uri, RECORDS)
+        client = Client("dev1", peer.uri, RECORDS, actuator)
         await client.start()
         register = await peer.expect()
         location = ((LOCATION_PATH, b"rd"), (LOCATION_PATH, b"5a3f"))
@@ -270,6 +278,41 @@ async def test_the_client_refuses(server_of_client: ScriptedPeer, asked: Ask) ->
 @pytest.mark.parametrize("asked", GOOD_AT_THE_CLIENT, ids=str)
 async def test_the_client_accepts(server_of_client: ScriptedPeer, asked: Ask) -> None:
     await assert_answered(server_of_client, asked)
+
+
+class Failing:
+    """A device that fails with whatever it is given."""
+
+    def __init__(self, failure: Exception) -> None:
+        self._failure = failure
+
+    async def write(self, records: Sequence[Record]) -> None:  # noqa: ARG002  # an Actuator
+        raise self._failure
+
+    async def execute(self, path: Path, arguments: str) -> None:  # noqa: ARG002  # an Actuator
+        raise self._failure
+
+
+@pytest.mark.parametrize(
+    ("failure", "expected"),
+    [
+        (RuntimeError("a wire is off"), "5.00"),
+        (TimeoutError(), "5.00"),
+        (InternalServerError("the lamp does not answer"), "5.00"),
+        (NotImplementedByPeer(), "5.01"),
+        (Forbidden("not while it rains"), "4.03"),
+        (MethodNotAllowed("not while updating"), "4.05"),
+    ],
+)
+async def test_a_device_that_fails_is_an_internal_error_unless_it_says_another_code(
+    failure: Exception, expected: str
+) -> None:
+    async with registered_client(Failing(failure)) as peer:
+        await assert_answered(peer, Ask(PUT, "/3442/0/120", expected, b"6", TEXT))
+        await assert_answered(peer, Ask(POST, "/3442/0/0", expected))
+        await assert_answered(peer, Ask(IPATCH, "/", expected, b'[{"n":"/3442/0/120","v":6}]', SENML_JSON))
+        unchanged = await answer(peer, Ask(GET, "/3442/0/120", "2.05", accept=TEXT))
+        assert unchanged.payload == b"5"
 
 
 async def test_a_body_beyond_the_limit_is_refused_by_the_client(server_of_client: ScriptedPeer) -> None:
