@@ -27,6 +27,7 @@ from tests.interop.leshan_peer import DEFINITIONS, LeshanPeer, Line, Refused, li
 pytestmark = [pytest.mark.interop, pytest.mark.leshan]
 
 PATIENCE = 5.0
+SENML = (ContentFormat.SENML_JSON, ContentFormat.SENML_CBOR)
 NAMES = (f"ours-{number}" for number in itertools.count(1))
 COUNTER = Path(3303, 0, 5605)
 
@@ -290,3 +291,46 @@ async def test_we_choose_the_instance(device: Device) -> None:
 
 def created(instance: int) -> list[tuple[str, object]]:
     return [(f"/3442/{instance}/110", "new"), (f"/3442/{instance}/130", 4.5), (f"/3442/{instance}/1120/3", -3)]
+
+
+@pytest.mark.parametrize("content_format", SENML)
+async def test_several_paths_are_read_at_once(device: Device, content_format: int) -> None:
+    paths = ["/3303", f"{EVERY_TYPE}/170", f"{EVERY_TYPE}/1110/3", "/1/0/1", "/3339", "/3442/0/9999"]
+    answer = await device.ask("read-composite", paths=paths, format=content_format, accept=content_format)
+    expected = {f"{EVERY_TYPE}/170": VALUES[170], f"{EVERY_TYPE}/1110/3": "three", "/1/0/1": 60}
+    assert answer["code"] == "2.05"
+    assert values(answer) == {**by_path(thermometer()), **expected}
+
+
+async def test_everything_is_read_at_once(device: Device) -> None:
+    answer = await device.ask("read-composite", paths=["/"], format=110, accept=112)
+    objects = {path.split("/")[1] for path in values(answer)}
+    assert objects == {"1", "3", "3303", "3442"}
+
+
+@pytest.mark.parametrize("content_format", SENML)
+async def test_several_paths_are_written_at_once(device: Device, content_format: int) -> None:
+    written = [Record(EVERY_TYPE.child(number), value) for number, value in OTHERS.items()]
+    written.append(Record(EVERY_TYPE.child(1120, 0), 17))
+    answer = await device.ask("write-composite", records=lines(written), format=content_format)
+    assert answer["code"] == "2.04"
+    held = device.client.data_model.read(EVERY_TYPE)
+    assert by_path(held) == by_path([*every_type(), *written])
+
+
+async def test_of_several_writes_all_happen_or_none(device: Device) -> None:
+    written = [Record(EVERY_TYPE.child(110), "new"), Record(Path(3, 0, 0), "mine")]
+    answer = await device.ask("write-composite", records=lines(written), format=ContentFormat.SENML_CBOR)
+    assert answer["code"] == "4.05"
+    assert device.client.data_model.value(EVERY_TYPE.child(110)) == VALUES[110]
+
+
+@pytest.mark.parametrize("content_format", SENML)
+async def test_several_paths_are_observed_at_once(device: Device, content_format: int) -> None:
+    paths = [str(TEMPERATURE), f"{EVERY_TYPE}/130"]
+    first = await device.ask("observe-composite", paths=paths, format=content_format, accept=content_format)
+    assert (first["observing"], values(first)) == (True, dict.fromkeys(paths, 21.5))
+    device.client.update([Record(TEMPERATURE, 24.0)])
+    assert values(await device.event("notified", paths=paths)) == {paths[0]: 24.0, paths[1]: 21.5}
+    last = await device.ask("cancel", paths=paths)
+    assert (last["code"], last["observing"]) == ("2.05", False)
