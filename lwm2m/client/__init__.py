@@ -24,6 +24,7 @@ from lwm2m.client.events import (
 )
 from lwm2m.client.network import Network
 from lwm2m.client.registration import State
+from lwm2m.client.sending import SendRefused
 
 __all__ = [
     "Actuator",
@@ -48,6 +49,7 @@ __all__ = [
     "Registering",
     "RegistrationFailed",
     "Removing",
+    "SendRefused",
     "Served",
     "State",
     "UpdateFailed",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
@@ -26,6 +26,7 @@ from lwm2m.client.registration import (
     Outcome,
     Refused,
     Registration,
+    Restart,
     SendDeregister,
     SendRegister,
     SendUpdate,
@@ -35,6 +36,7 @@ from lwm2m.client.registration import (
     outcome,
 )
 from lwm2m.client.reporting import Report
+from lwm2m.client.sending import SendRefused
 from lwm2m.client.transport import Transport
 from lwm2m.coap.endpoint import Delivery, RequestFailed, TimedOut, Unreachable
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
@@ -42,6 +44,7 @@ from lwm2m.errors import LwM2MError
 from lwm2m.link_format import Link
 from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.path import Path
+from lwm2m.model.record import Record
 from lwm2m.operations.device_management import DeviceOperation
 from lwm2m.operations.registration import Binding, Deregister, Register, RegistrationOperation, Update, to_coap
 
@@ -174,6 +177,19 @@ class Account:
     def defaults_changed(self) -> None:
         self._management.observations.refresh()
         self._reports.set()
+
+    async def send(self, what: Sequence[Path | Record]) -> Code:
+        """The code that the server answered. Raises SendRefused, RequestFailed."""
+        if self.state not in _SERVING or self._peer is None:
+            raise SendRefused(f"not registered with {self.server}")
+        request = to_coap(self._management.send(what))
+        self._surroundings.exchanged()
+        response = await self._transport.running.request(self._peer, request)
+        self._surroundings.exchanged()
+        self._surroundings.publish(events.Notified(Path(), Reason.SEND, True, self.pair.short_server_id))
+        if response.code is Code.NOT_FOUND:
+            self.feed(Restart())
+        return response.code
 
     async def stop(self, deregister: bool) -> None:
         """De-register if there is anything to de-register from and the server answers within a second; end all."""

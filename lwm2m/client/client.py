@@ -33,6 +33,7 @@ from lwm2m.client.pairing import (
 )
 from lwm2m.client.queue_mode import AWAKE_FOR, Wakefulness
 from lwm2m.client.registration import Changed, Registration, State, Triggered
+from lwm2m.client.sending import send_to_each
 from lwm2m.client.simulated import Simulated
 from lwm2m.client.standard_objects import device
 from lwm2m.client.standard_objects import server as server_object
@@ -42,7 +43,7 @@ from lwm2m.client.transport import Sockets, Transport
 from lwm2m.client.versions import down_from, in_force, said_versions
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint, parse_uri
 from lwm2m.coap.endpoint import Endpoint, Limits
-from lwm2m.coap.message import Peer, Request, Response
+from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.errors import MethodNotAllowed
 from lwm2m.link_format import Link
 from lwm2m.model.checking import check
@@ -214,6 +215,16 @@ class Client:
             account.vanished(vanished)
         self._tell(vanished)
         return vanished
+
+    async def send(self, what: Iterable[Path | Record], short_server_id: int | None = None) -> Mapping[int, Code]:
+        """Report values to this server, or to all that listen: what is now at the paths, and records as they are, with
+        their times and in their order. Returns the code of each answer by Short Server ID.
+
+        Raises SendRefused, as for a server that mutes us or that we are not registered with, and RequestFailed; with
+        several servers only when none of them answered."""
+        accounts = [(account.pair.short_server_id, account) for account in self._accounts]
+        chosen = [one for one in accounts if short_server_id in (None, one[0])]
+        return await send_to_each(chosen, [self._checked(one) if isinstance(one, Record) else one for one in what])
 
     def restart(self) -> None:
         """As after a reboot: register anew, once the request being served is answered."""
@@ -417,6 +428,7 @@ class Client:
             update=self.update,
             storing=lambda: server_object.stores_reports(self.data_model, pair.server),
             wall_clock=self._wall_clock,
+            muted=lambda: version == "1.0" or server_object.is_muted(self.data_model, pair.server),
             version=version,
             versions=self._said(version),
             max_observations=self._limits.max_observations_per_client,

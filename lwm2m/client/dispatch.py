@@ -16,6 +16,7 @@ from lwm2m.client.data_model import Actuator
 from lwm2m.client.observation import Observations, Observed
 from lwm2m.client.reading import Discovery, composite_records, objects_of_root, readable_records, values
 from lwm2m.client.reporting import Reporting
+from lwm2m.client.sending import SendRefused, sending
 from lwm2m.client.targets import CLOSED, Targets
 from lwm2m.client.writing import before_writing, composite_plan, plan
 from lwm2m.coap.message import Code, Request, Response, Subscription
@@ -48,6 +49,7 @@ from lwm2m.operations.device_management import (
     from_coap,
     parse_path,
 )
+from lwm2m.operations.registration import Send
 
 
 @runtime_checkable
@@ -87,7 +89,8 @@ class DeviceManagement:
 
     `actuator_of` gives the actuator in charge of a path; `defaults` the default periods of the account; `forget`
     drops an observation from the CoAP stack; `update` changes the data model; `storing` says whether reports that
-    cannot be delivered are kept; `wall_clock` gives seconds since 1970."""
+    cannot be delivered are kept; `wall_clock` gives seconds since 1970; `muted` says whether the server
+    wants no Send."""
 
     def __init__(
         self,
@@ -99,6 +102,7 @@ class DeviceManagement:
         update: Callable[[Iterable[Record]], object],
         storing: Callable[[], bool],
         wall_clock: Callable[[], float],
+        muted: Callable[[], bool],
         version: str,
         versions: Mapping[int, str],
         max_observations: int,
@@ -109,6 +113,7 @@ class DeviceManagement:
         self._defaults = defaults
         self._forget = forget
         self._update = update
+        self._muted = muted
         self._version = version
         self._attached: dict[Path, Attributes] = {}
         self._discovery = Discovery(targets, versions, self._attached, self._inherited)
@@ -164,6 +169,12 @@ class DeviceManagement:
                 return self._observe_composite(self._listed(body), _accepted(body, accept), subscription, now)
             case CancelCompositeObservation(body=body, accept=accept):
                 return self._cancel_composite(paths_of(body), _accepted(body, accept), subscription)
+
+    def send(self, what: Iterable[Path | Record]) -> Send:
+        """Raises SendRefused."""
+        if self._muted():
+            raise SendRefused("the server wants no Send: its Mute Send is not false")
+        return sending(what, self._targets)
 
     def changed(self, paths: Iterable[Path], now: float) -> None:
         """These paths of the data model changed, appeared or vanished."""

@@ -60,6 +60,7 @@ class Bench:
             update=self.model.update,
             storing=lambda: True,
             wall_clock=lambda: 1_000_000.0,
+            muted=lambda: False,
             version="1.1",
             versions=said_versions(DEFINITIONS, "1.1"),
             max_observations=8,

@@ -99,6 +99,7 @@ class Bench:
             update=self.model.update,
             storing=lambda: True,
             wall_clock=lambda: 1_000_000.0,
+            muted=lambda: False,
             versions=said_versions(definitions, "1.1"),
             max_observations=max_observations,
         )

@@ -98,6 +98,11 @@ def stores_reports(model: DataModel, instance: Path) -> bool:
     return _flag(model, instance.child(STORING), True)
 
 
+def is_muted(model: DataModel, instance: Path) -> bool:
+    """Mute Send: unless it says no, the server wants no Send."""
+    return _flag(model, instance.child(MUTE_SEND), True)
+
+
 def _number(model: DataModel, path: Path) -> int | None:
     if not model.has(path):
         return None
