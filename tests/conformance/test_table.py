@@ -29,6 +29,10 @@ def test_every_case_is_listed_once_and_has_a_test_or_a_reason() -> None:
     assert sorted(set(unexplained) - WITH_TEST) == []
 
 
+def test_no_case_with_a_test_is_said_to_lack_something() -> None:
+    assert [case.id for case in CASES if case.id in WITH_TEST and (case.needs or case.without or case.same_as)] == []
+
+
 def test_the_result_of_another_case_is_that_of_one_with_a_test() -> None:
     names = {case.id for case in CASES}
     assert [case.id for case in CASES if case.same_as and case.same_as not in names] == []
