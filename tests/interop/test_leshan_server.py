@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from lwm2m import Client, ContentFormat, Execute, Path, Record
-from lwm2m.client import ObservationEnded, Served
+from lwm2m.client import ObservationEnded, SendRefused, Served
 from tests.interop.leshan_device import (
     BY_ITSELF,
     EVERY_TYPE,
@@ -22,7 +22,7 @@ from tests.interop.leshan_device import (
     every_type,
     thermometer,
 )
-from tests.interop.leshan_peer import DEFINITIONS, LeshanPeer, Line, Refused, lines, serving, values
+from tests.interop.leshan_peer import DEFINITIONS, LeshanPeer, Line, Refused, lines, records, serving, values
 
 pytestmark = [pytest.mark.interop, pytest.mark.leshan]
 
@@ -334,3 +334,25 @@ async def test_several_paths_are_observed_at_once(device: Device, content_format
     assert values(await device.event("notified", paths=paths)) == {paths[0]: 24.0, paths[1]: 21.5}
     last = await device.ask("cancel", paths=paths)
     assert (last["code"], last["observing"]) == ("2.05", False)
+
+
+async def test_it_sends_what_it_holds(device: Device) -> None:
+    sent = await device.client.send([TEMPERATURE, EVERY_TYPE.child(170)])
+    assert [code.dotted for code in sent.values()] == ["2.04"]
+    received = await device.event("sent")
+    assert values(received) == {str(TEMPERATURE): 21.5, f"{EVERY_TYPE}/170": VALUES[170]}
+
+
+async def test_it_sends_what_it_measured_over_time(device: Device) -> None:
+    measured = [Record(TEMPERATURE, 20.0 + number, 1_800_000_000.0 + 60 * number) for number in range(3)]
+    sent = await device.client.send(measured)
+    assert [code.dotted for code in sent.values()] == ["2.04"]
+    received = records(await device.event("sent"))
+    assert sorted(received, key=lambda record: record.time or 0) == measured
+
+
+async def test_leshan_mutes_what_it_would_send(device: Device) -> None:
+    answer = await device.ask("write", path="/1/0/23", records=[("/1/0/23", True)])
+    assert answer["code"] == "2.04"
+    with pytest.raises(SendRefused):
+        await device.client.send([TEMPERATURE])
