@@ -14,15 +14,23 @@ from tests.conformance import (
     test_core_objects,
     test_device_management,
     test_registration,
+    test_send,
 )
 from tests.conformance.bench import Wire
 from tests.conformance.real_udp import RealUdp
 
-MODULES = (test_registration, test_device_management, test_composite, test_core_objects, test_additional_objects)
+MODULES = (
+    test_registration,
+    test_device_management,
+    test_composite,
+    test_send,
+    test_core_objects,
+    test_additional_objects,
+)
 # fmt: off
 NUMBERS_WITHOUT_WAITING = (
     101, 103, 104, 105, 201, 203, 204, 205, 211, 212, 215, 220, 221, 222, 224, 225, 226, 227, 228, 229, 230, 231, 232,
-    235, 236, 241, 256, 257, 260, 261, 280, 281, 651, 680, 685, 1200, 1202, 1630, 1635, 1901,
+    235, 236, 241, 256, 257, 260, 261, 280, 281, 306, 311, 651, 680, 685, 1200, 1202, 1630, 1635, 1901,
 )
 # fmt: on
 

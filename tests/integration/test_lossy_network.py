@@ -14,7 +14,7 @@ from lwm2m.coap.endpoint import RequestFailed
 from lwm2m.errors import NotFound
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
-from lwm2m.server import Notified, Registered, Server
+from lwm2m.server import Notified, Registered, Sent, Server
 from lwm2m.testing import Conditions, Network, clock, in_virtual_time
 from tests.wire import client_on, server_on
 
@@ -132,6 +132,25 @@ async def test_a_create_that_was_answered_made_one_instance(conditions: Conditio
         assert len(made) == len(set(made))
         assert answered >= 10
         assert len(made) >= answered
+
+
+@pytest.mark.parametrize("conditions", [LOSSY, WORST, DOUBLING], ids=["lossy", "worst", "doubling"])
+@in_virtual_time
+async def test_values_that_are_sent_are_told_once(conditions: Conditions) -> None:
+    network = Network(13)
+    async with server_on(network) as server, client_on(network, records=DEVICE, lifetime=86_400) as client:
+        await client.registered(60)
+        events = server.events()
+        network.conditions = conditions
+        answered = []
+        for number in range(20):
+            answered += [number] if await attempted(client.send([Record(VOLUME, float(number))])) else []
+        await asyncio.sleep(300)
+        await server.stop()
+        told = [record.value async for event in events if isinstance(event, Sent) for record in event.records]
+        assert told == sorted(set(told), key=float)  # type: ignore[arg-type]  # floats only
+        assert {float(number) for number in answered} <= set(told)
+        assert len(answered) >= 10
 
 
 @in_virtual_time
