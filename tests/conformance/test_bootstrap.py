@@ -11,14 +11,14 @@ from typing import Any
 
 from lwm2m.client import Client
 from lwm2m.client.registration import State
-from lwm2m.coap.message import Code
+from lwm2m.coap.message import Code, Request
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.operations.bootstrap import BootstrapDelete, BootstrapDiscover, BootstrapRead
 from lwm2m.server import Server
 from lwm2m.server.bootstrap import BootstrapServer
 from lwm2m.server.bootstrap_config import BootstrapConfig, BootstrapConfigs, StepOperation, WriteRecords, in_order
-from lwm2m.testing import Network, clock, run
+from lwm2m.testing import Network, ScriptedPeer, clock, in_virtual_time, run
 from tests.conformance.bench import ENDPOINT, Bench, Exchange
 from tests.conformance.configurations import DEVICE as DEVICE_VALUES
 from tests.conformance.configurations import SERVER as SERVER_VALUES
@@ -316,8 +316,41 @@ async def test_x_055_second_bootstrap_account(stage: Stage) -> None:
     assert refused.code is Code.BAD_REQUEST
 
 
+LINK, TLV = 40, 11542
+UNEXPECTED = [
+    (Request(Code.GET, (), accept=LINK), Code.CONTENT),
+    (Request(Code.GET, ("3",), accept=LINK), Code.CONTENT),
+    (Request(Code.GET, ("3", "0", "0"), accept=LINK), Code.BAD_REQUEST),
+    (Request(Code.GET, ("4711",), accept=LINK), Code.NOT_FOUND),
+    (Request(Code.GET, (), accept=TLV), Code.METHOD_NOT_ALLOWED),
+    (Request(Code.GET, ("0",), accept=TLV), Code.UNAUTHORIZED),
+    (Request(Code.GET, ("21",), accept=TLV), Code.UNAUTHORIZED),
+    (Request(Code.GET, ("3", "0"), accept=TLV), Code.UNAUTHORIZED),
+    (Request(Code.GET, ("1", "0", "1"), accept=TLV), Code.METHOD_NOT_ALLOWED),
+    (Request(Code.GET, ("2",), accept=TLV), Code.NOT_FOUND),
+    (Request(Code.POST, ("3", "0", "4")), Code.METHOD_NOT_ALLOWED),
+    (Request(Code.PUT, ("3", "0", "11", "0"), payload=b"1", content_format=0), Code.METHOD_NOT_ALLOWED),
+    (Request(Code.DELETE, ("3", "0", "0")), Code.BAD_REQUEST),
+    (Request(Code.DELETE, ("3", "0")), Code.BAD_REQUEST),
+    (Request(Code.DELETE, ("0", "1")), Code.BAD_REQUEST),
+    (Request(Code.DELETE, ("7",)), Code.DELETED),
+]
+
+
+@in_virtual_time
+async def test_x_056() -> None:
+    """A bootstrap server that asks what it should not gets the code of each mistake, and the session goes on."""
+    network = Network()
+    device = Client(ENDPOINT, (), C_13, coap=network.endpoint(DEVICE), clock=clock().time)
+    async with ScriptedPeer(network.endpoint(BOOTSTRAP, 5683)) as bootstrap, device:
+        asked = await bootstrap.expect(Code.POST, "/bs")
+        asked.answer(Code.CHANGED)
+        codes = [(await bootstrap.ask(asked.peer, request)).code for request, _ in UNEXPECTED]
+        assert codes == [code for _, code in UNEXPECTED]
+
+
 @bootstraps(BootstrapDiscover(Path(4711)))
-async def test_x_056(stage: Stage) -> None:
+async def test_x_056_of_our_bootstrap_server(stage: Stage) -> None:
     await stage.bench.coming(Code.POST, "/bs")
     await asyncio.sleep(5)
     (refused,) = [one for one in stage.bench.exchanges() if one.request.path == "/4711"]

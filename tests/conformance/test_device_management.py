@@ -33,9 +33,10 @@ async def test_1_1_int_203(bench: Bench) -> None:
     got = await bench.read("/3/0", TLV)
     assert (got.code, got.response.content_format) == (Code.CONTENT, TLV)
     assert set(bench.values(got)) >= DEVICE_IDS
-    kinds = {got.payload[0] >> 6}
-    assert kinds <= {0, 3}
+    assert got.payload[0] >> 6 in (0b00, 0b11)
+    assert b"\xc8\x00\x14Open Mobile Alliance" in got.payload
     assert b"\x83\x0b\x41\x00\x00" in got.payload
+    assert b"\xc1\x10U" in got.payload
 
 
 @conforms("C.1")

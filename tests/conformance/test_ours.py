@@ -9,7 +9,7 @@ import pytest
 from lwm2m.attributes import ThresholdMode
 from lwm2m.coap.message import Code, Request
 from lwm2m.model.content_format import ContentFormat
-from lwm2m.testing import Datagram, Kind, Network, clock, in_virtual_time
+from lwm2m.testing import Datagram, Kind, Network, ScriptedServer, clock, in_virtual_time
 from tests.conformance.bench import ENDPOINT, Bench, changed, conforms, refuse
 from tests.wire import SERVER, client_on, server_on
 
@@ -45,7 +45,21 @@ async def test_x_112(bench: Bench) -> None:
 
 @in_virtual_time
 async def test_x_115() -> None:
-    """A server that refuses the version: no further try of it hurts."""
+    """Our client tries the lower version when a server does not know its own."""
+    network = Network()
+    client = client_on(network, records=[])
+    async with ScriptedServer(network.endpoint(SERVER, 5683)) as server, client:
+        refused = await server.expect(Code.POST, "/rd")
+        assert "lwm2m=1.1" in refused.request.query
+        refused.answer(Code.PRECONDITION_FAILED)
+        taken = await server.registered()
+        assert "lwm2m=1.0" in taken.request.query
+        await client.registered(60)
+
+
+@in_virtual_time
+async def test_x_115_server() -> None:
+    """Our server refuses a version that it does not know."""
     network = Network()
     async with server_on(network) as server:
         stranger = network.endpoint(STRANGER)
