@@ -7,12 +7,14 @@ import os
 import shlex
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from lwm2m.cli.render import described
 from lwm2m.cli.shared_access import open_instance
+from lwm2m.cli.trace import SECRET_OBJECTS
 from lwm2m.cli.values import parse_value
-from lwm2m.client import Client
+from lwm2m.client import Client, SendRefused
+from lwm2m.coap.endpoint import RequestFailed
 from lwm2m.errors import LwM2MError
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
@@ -38,8 +40,8 @@ class Commands:
             words = shlex.split(line, comments=True)
             if words:
                 await self._do(words[0], words[1:])
-        except (ValueError, LwM2MError) as error:
-            self._say(f"{error}")
+        except (ValueError, LwM2MError, SendRefused, RequestFailed) as error:
+            self._say(str(error) or type(error).__name__)
 
     async def _do(self, name: str, arguments: Sequence[str]) -> None:
         if name not in COMMANDS:
@@ -47,7 +49,8 @@ class Commands:
         usage, least, most, act = COMMANDS[name]
         if not least <= len(arguments) <= most:
             raise WrongCommand(f"{name} is used so: {usage}")
-        act(self, arguments)
+        if (work := act(self, arguments)) is not None:
+            await work
 
     def _read(self, arguments: Sequence[str]) -> None:
         path = _path(arguments[0])
@@ -57,6 +60,8 @@ class Commands:
         for record in records:
             if record.value is None:
                 self._say(f"{record.path}")
+            elif record.path.object_id in SECRET_OBJECTS and isinstance(record.value, bytes):
+                self._say(f"{record.path} ({len(record.value)} bytes, not shown)")
             else:
                 name, value, unit = described(record, self._client.definitions)
                 self._say(f"{record.path} {name} = {value} {unit}".rstrip())
@@ -84,6 +89,11 @@ class Commands:
         path = _path(arguments[0], 1)
         if not self._client.remove([path]):
             raise WrongCommand(f"there is no {path}")
+
+    async def _send(self, arguments: Sequence[str]) -> None:
+        answers = await self._client.send([_path(argument, 1) for argument in arguments])
+        for number, code in answers.items():
+            self._say(f"server {number} answered {code.dotted}")
 
     def _update(self, _arguments: Sequence[str]) -> None:
         self._client.update_registration()
@@ -117,12 +127,13 @@ class Commands:
         return text
 
 
-_Act = Callable[[Commands, Sequence[str]], None]
+_Act = Callable[[Commands, Sequence[str]], Awaitable[None] | None]
 COMMANDS: dict[str, tuple[str, int, int, _Act]] = {
     "read": ("read PATH", 1, 1, Commands._read),
     "set": ("set PATH VALUE", 2, 2, Commands._set),
     "create": ("create PATH [ID=VALUE ...]", 1, 99, Commands._create),
     "delete": ("delete PATH", 1, 1, Commands._delete),
+    "send": ("send PATH ...", 1, 99, Commands._send),
     "update": ("update      refresh every registration", 0, 0, Commands._update),
     "reregister": ("reregister  register anew, as after a reboot", 0, 0, Commands._reregister),
     "bootstrap": ("bootstrap   ask the bootstrap server for a configuration", 0, 0, Commands._bootstrap),

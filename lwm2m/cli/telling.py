@@ -118,11 +118,11 @@ def _served(event: Served, client: Client) -> Iterator[str]:
 
 
 def _named(path: Path, client: Client) -> str:
-    return f"{path} {printable(path_name(path, client.definitions))}".rstrip()
+    return f"{path} {printable(path_name(path, client.definitions))}".rstrip() if path else str(path)
 
 
 def _values(path: Path, client: Client) -> Iterator[str]:
-    for record in client.data_model.read(path):
+    for record in client.data_model.read(path) if path else ():
         if record.value is not None:
             name, value, unit = described(record, client.definitions)
             yield f"    {record.path} {name} = {shortened(value)} {unit}".rstrip()

@@ -133,6 +133,9 @@ async def test_it_obeys_commands_on_standard_input(server: ForeignServer) -> Non
         await typed(process, "wake")
         assert await lines_until(process, "registration updated") == ["awake", "registration updated"]
         await server.next()
+        await typed(process, "send /3303/0/5700")
+        assert (await server.next()).opt.uri_path == ("dp",)
+        assert "server 1 answered 2.04" in await lines_until(process, "server 1 answered 2.04")
         await typed(process, "reregister")
         assert (await server.next()).opt.uri_path == ("rd",)
         await lines_until(process, "registered at /rd/5a3f")

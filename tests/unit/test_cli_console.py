@@ -44,6 +44,12 @@ async def test_read_set_create_and_delete() -> None:
     assert session.client.data_model.instances(3303) == (0,)
 
 
+async def test_keys_are_not_shown() -> None:
+    session = Session()
+    session.client.update([Record(Path(0, 0, 5), b"secret")])
+    assert "/0/0/5 (6 bytes, not shown)" in await session("read /0")
+
+
 async def test_quit_and_help() -> None:
     session = Session()
     assert await session("quit") == []
@@ -69,6 +75,7 @@ async def test_quit_and_help() -> None:
         ("delete /", "too short: this command needs an object"),
         ("bootstrap", "4.05 this client has no bootstrap server"),
         ("sleep", "without queue mode"),
+        ("send /3303/0/5700", "not registered with coap://127.0.0.1"),
         ("set /3303/0/5701 'open", "No closing quotation"),
     ],
 )
