@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lwm2m.attributes import Reason
 from lwm2m.cli.render import described, path_name
 from lwm2m.cli.values import printable
 from lwm2m.client import (
@@ -26,8 +27,19 @@ from lwm2m.client import (
     Updated,
     UpdateFailed,
 )
+from lwm2m.client.data_model import UNLISTED
 from lwm2m.model.path import Path
-from lwm2m.operations import Discover, Execute, Observe, Read, Write, WriteAttributes
+from lwm2m.operations import (
+    Discover,
+    Execute,
+    Observe,
+    Read,
+    ReadComposite,
+    Write,
+    WriteAttributes,
+    WriteComposite,
+)
+from lwm2m.operations.composite import CancelCompositeObservation, ObserveComposite
 from lwm2m.operations.device_management import CancelObservation, DeviceOperation
 
 SHOWN = 160
@@ -40,6 +52,10 @@ _VERBS: dict[type[DeviceOperation], str] = {
     Execute: "execute",
     Observe: "observe",
     CancelObservation: "cancel observation",
+    ReadComposite: "read composite",
+    WriteComposite: "write composite",
+    ObserveComposite: "observe composite",
+    CancelCompositeObservation: "cancel composite observation",
 }
 
 STYLES: dict[type[ClientEvent], str] = {
@@ -95,9 +111,13 @@ def _lines(event: ClientEvent, client: Client) -> Iterator[str]:
             yield "de-registered" if answered else "de-register was not answered"
         case Served():
             yield from _served(event, client)
-        case Notified(path, reason):
-            yield f"notify {_named(path, client)} ({reason.value})"
-            yield from _values(path, client)
+        case Notified(reason=Reason.SEND, paths=paths):
+            yield f"send {' '.join(map(str, paths))}"
+        case Notified(path, reason, paths=paths):
+            named = " ".join(map(str, paths)) or _named(path, client)
+            yield f"notify {named} ({reason.value})"
+            for one in paths or (path,):
+                yield from _values(one, client)
         case ObservationEnded(path, reset):
             yield f"observation of {path} ended: {'reset by the server' if reset else 'it is gone'}"
 
@@ -107,7 +127,9 @@ def _served(event: Served, client: Client) -> Iterator[str]:
     if operation is None:
         yield f"{event.request.method.name} /{printable('/'.join(event.request.path))} -> {event.code.dotted}"
         return
-    words = [_VERBS.get(type(operation), type(operation).__name__.lower()), _named(operation.path, client)]
+    words = [_VERBS.get(type(operation), type(operation).__name__.lower())]
+    if operation.path:
+        words.append(_named(operation.path, client))
     if isinstance(operation, Execute) and operation.arguments:
         words.append(f"with {printable(operation.arguments)}")
     if isinstance(operation, WriteAttributes):
@@ -118,12 +140,12 @@ def _served(event: Served, client: Client) -> Iterator[str]:
 
 
 def _named(path: Path, client: Client) -> str:
-    return f"{path} {printable(path_name(path, client.definitions))}".rstrip() if path else str(path)
+    return f"{path} {printable(path_name(path, client.definitions))}".rstrip()
 
 
 def _values(path: Path, client: Client) -> Iterator[str]:
-    for record in client.data_model.read(path) if path else ():
-        if record.value is not None:
+    for record in client.data_model.read(path):
+        if record.value is not None and record.path[0] not in UNLISTED:
             name, value, unit = described(record, client.definitions)
             yield f"    {record.path} {name} = {shortened(value)} {unit}".rstrip()
 

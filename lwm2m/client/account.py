@@ -13,7 +13,7 @@ from lwm2m.attributes import Reason
 from lwm2m.client import events
 from lwm2m.client.alarm import Alarm
 from lwm2m.client.dispatch import DeviceManagement
-from lwm2m.client.observation import End
+from lwm2m.client.observation import End, Observed
 from lwm2m.client.pairing import ServerAccount
 from lwm2m.client.registration import (
     Accepted,
@@ -186,7 +186,8 @@ class Account:
         self._surroundings.exchanged()
         response = await self._transport.running.request(self._peer, request)
         self._surroundings.exchanged()
-        self._surroundings.publish(events.Notified(Path(), Reason.SEND, True, self.pair.short_server_id))
+        paths = dict.fromkeys(one.path if isinstance(one, Record) else one for one in what)
+        self._tell_report(Observed(tuple(paths), composite=True), Reason.SEND, True)
         if response.code is Code.NOT_FOUND:
             self.feed(Restart())
         return response.code
@@ -247,10 +248,9 @@ class Account:
         self._reports.set()
         self._surroundings.exchanged()
         self._surroundings.publish(events.Served(request, operation, answer.code, self.pair.short_server_id))
-        if answer.observing and operation is not None:
-            self._surroundings.publish(
-                events.Notified(operation.path, Reason.INITIAL, False, self.pair.short_server_id)
-            )
+        if answer.observing:
+            observed = self._management.observations.observed(Subscription(peer, request.token))
+            self._tell_report(observed, Reason.INITIAL, False)
         return answer
 
     async def _finish(
@@ -376,9 +376,7 @@ class Account:
             self._surroundings.publish(events.ObservationEnded(action.path, False, self.pair.short_server_id))
             confirmable = True
         else:
-            self._surroundings.publish(
-                events.Notified(action.observed.path, action.reason, action.confirmable, self.pair.short_server_id)
-            )
+            self._tell_report(action.observed, action.reason, action.confirmable)
             confirmable = action.confirmable
         try:
             self._surroundings.exchanged()
@@ -389,6 +387,12 @@ class Account:
             _log.info("a notification was not sent: %s", error)
             delivery = Delivery.TIMED_OUT
         self._delivered(report, delivery)
+
+    def _tell_report(self, observed: Observed, reason: Reason, confirmable: bool) -> None:
+        paths = observed.paths if observed.composite else ()
+        self._surroundings.publish(
+            events.Notified(observed.path, reason, confirmable, self.pair.short_server_id, paths)
+        )
 
     def _delivered(self, report: Report, delivery: Delivery) -> None:
         reporting, action = self._management.reporting, report.action

@@ -83,12 +83,13 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """`path` is the root for a composite observation and for a Send."""
+    """`paths` are those of a composite observation or a Send; `path` is the root then."""
 
     path: Path
     reason: Reason
     confirmable: bool
     short_server_id: int = 1
+    paths: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,10 @@ class Observations:
         watching = self._by_path.get(observed.paths[0], ())
         return [observation.subscription for observation, _ in watching if observation.observed == observed]
 
+    def observed(self, subscription: Subscription) -> Observed:
+        """What it is about. Raises KeyError."""
+        return self._by_subscription[subscription].observed
+
     def clear(self) -> list[Subscription]:
         """All of them end, without a word. Returns which they were."""
         ended = list(self._by_subscription)

@@ -43,7 +43,7 @@ async def test_what_is_at_the_paths_goes_to_the_server(coap: FakeEndpoint, clien
     events = client.events()
     assert await client.send([LIFETIME, Path(3, 0, 11)]) == {1: Code.CHANGED}
     assert said(client, await coap.next_request()) == [Record(LIFETIME, 300), Record(Path(3, 0, 11, 0), 0)]
-    assert await anext(events) == Notified(Path(), Reason.SEND, True, 1)
+    assert await anext(events) == Notified(Path(), Reason.SEND, True, 1, (LIFETIME, Path(3, 0, 11)))
 
 
 async def test_records_keep_their_times_and_their_order(coap: FakeEndpoint, client: Client) -> None:
