@@ -391,7 +391,7 @@ class Client:
         clock = device.Clock(wall_clock)
         if not self.data_model.has(device.CURRENT_TIME):
             self.data_model.live(device.CURRENT_TIME, clock.now)
-        return Simulated(self, clock)
+        return Simulated(self, self.definitions, clock)
 
     def _reach(self, uri: str) -> Transport:
         return Transport(self._sockets, uri)

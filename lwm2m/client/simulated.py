@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from lwm2m.client.standard_objects.device import (
     CURRENT_TIME,
@@ -14,12 +13,11 @@ from lwm2m.client.standard_objects.device import (
     RESET_ERROR_CODE,
     Clock,
 )
+from lwm2m.client.standard_objects.standard_object import Host
 from lwm2m.errors import NotFound
+from lwm2m.model.definition import Definitions
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
-
-if TYPE_CHECKING:
-    from lwm2m.client.client import Client
 
 _log = logging.getLogger(__name__)
 
@@ -28,8 +26,9 @@ class Simulated:
     """Stores what is written and created. Reboot registers anew, Reset Error Code does so, Current Time is a clock; any
     other executable resource that the data model lists is accepted and logged."""
 
-    def __init__(self, client: Client, clock: Clock) -> None:
+    def __init__(self, client: Host, definitions: Definitions, clock: Clock) -> None:
         self._client = client
+        self._definitions = definitions
         self._clock = clock
 
     async def write(self, records: Sequence[Record]) -> None:
@@ -42,7 +41,7 @@ class Simulated:
         self._client.remove(paths)
 
     async def create(self, instance: Path, records: Sequence[Record]) -> None:
-        definition = self._client.definitions.object(instance[0])
+        definition = self._definitions.object(instance[0])
         resources = definition.resources.values() if definition else ()
         executables = [one.id for one in resources if one.mandatory and one.operations.executable]
         self._client.update(
