@@ -8,9 +8,13 @@ from datetime import UTC, datetime
 
 from lwm2m.cli.options import URL, AsJson, EndpointName, Url, remote
 from lwm2m.cli.remote import Json
-from lwm2m.cli.render import path_name, print_json, print_table
+from lwm2m.cli.render import line_width, path_name, print_json, print_table
 from lwm2m.model.definition import Definitions
 from lwm2m.model.path import Path
+
+_COLUMNS = ("Endpoint", "Address", "LwM2M", "Binding", "Lifetime", "Last heard", "Objects")
+_WIDE_ONLY = frozenset({"LwM2M", "Binding"})
+_WIDE = 90
 
 
 def devices(url: Url = URL, as_json: AsJson = False) -> None:
@@ -19,8 +23,9 @@ def devices(url: Url = URL, as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
         return
-    columns = ("Endpoint", "Address", "LwM2M", "Binding", "Lifetime", "Last heard", "Objects")
-    print_table(columns, [_row(registration, time.time()) for registration in found])
+    columns = [column for column in _COLUMNS if line_width() >= _WIDE or column not in _WIDE_ONLY]
+    rows = [_row(registration, time.time()) for registration in found]
+    print_table(columns, [[row[column] for column in columns] for row in rows], unbroken=True)
 
 
 def show(endpoint: EndpointName, url: Url = URL, as_json: AsJson = False) -> None:
@@ -34,16 +39,16 @@ def show(endpoint: EndpointName, url: Url = URL, as_json: AsJson = False) -> Non
     print_table(("Object", "Name", "Instances"), _objects(registration, server.definitions(endpoint)))
 
 
-def _row(registration: Json, now: float) -> tuple[str, ...]:
-    return (
-        registration["endpoint"],
-        registration["address"],
-        registration["lwM2mVersion"],
-        registration["bindingMode"],
-        _lifetime(registration),
-        f"{max(0, round(now - registration['lastUpdate'] / 1000))} s ago",
-        " ".join(registration["availableInstances"]),
-    )
+def _row(registration: Json, now: float) -> dict[str, str]:
+    return {
+        "Endpoint": registration["endpoint"],
+        "Address": registration["address"],
+        "LwM2M": registration["lwM2mVersion"],
+        "Binding": registration["bindingMode"],
+        "Lifetime": _lifetime(registration),
+        "Last heard": f"{max(0, round(now - registration['lastUpdate'] / 1000))} s ago",
+        "Objects": " ".join(registration["availableInstances"]),
+    }
 
 
 def _facts(registration: Json) -> Iterator[tuple[str, str]]:

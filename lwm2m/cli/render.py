@@ -27,15 +27,29 @@ def print_json(found: Any) -> None:
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None) -> None:
-    """Nothing is cut off: long cells fold, and a pipe gets wide lines."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], title: str | None = None, *, unbroken: bool = False
+) -> None:
+    """Nothing is cut off: long cells fold, and a pipe gets wide lines. Where `unbroken`, the cells of the first column
+    fold last, if they take no more than half of the line."""
+    console = _console()
+    cells = [[Text(printable(cell)) for cell in row] for row in rows]
+    longest = max((row[0].cell_len for row in cells), default=0)
     table = Table(title=title, title_justify="left", header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    console = Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
+    for number, column in enumerate(columns):
+        whole = unbroken and number == 0 and longest <= console.width // 2
+        table.add_column(column, overflow="fold", no_wrap=whole)
+    for row in cells:
+        table.add_row(*row)
     console.print(table)
+
+
+def line_width() -> int:
+    return _console().width
+
+
+def _console() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
 
 
 def records_in(node: object, path: Path) -> list[Record]:
@@ -65,5 +79,5 @@ def path_name(path: Path, definitions: Definitions) -> str:
     if len(path) >= 3:
         resource = definitions.resource(path)
         return resource.name if resource else ""
-    known = definitions.object(path[0])
+    known = definitions.object(path[0]) if path else None
     return known.name if known else ""

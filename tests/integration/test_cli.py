@@ -18,6 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lwm2m.cli import app as command
+from lwm2m.cli import render
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.message import Code, Response
 from lwm2m.errors import BadRequest, MethodNotAllowed
@@ -101,6 +102,15 @@ async def test_devices_are_listed(verbs: Verbs) -> None:
     assert cells[6] == "1 3 3303 3311"
     listed = await verbs.json("devices")
     assert [registration["endpoint"] for registration in listed] == [ENDPOINT]
+
+
+async def test_devices_on_a_narrow_line_have_less_columns(verbs: Verbs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render, "PIPE_WIDTH", 80)
+    outcome = await verbs.run("devices")
+    cells = row(outcome, ENDPOINT)
+    assert len(cells) == 5
+    assert cells[2] == "300 s"
+    assert "Binding" not in outcome.out
 
 
 async def test_a_device_is_shown_with_its_objects(verbs: Verbs) -> None:
