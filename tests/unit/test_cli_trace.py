@@ -41,6 +41,11 @@ def test_a_request_and_its_answer(paper: Paper) -> None:
     ]
 
 
+def test_a_list_of_paths_with_the_root_in_it(paper: Paper) -> None:
+    request = Request(Code.FETCH, (), (), b'[{"n":"/"},{"n":"/3"}]', ContentFormat.SENML_JSON)
+    assert paper.message(request, incoming=False)[1:] == ["/   = (empty)", "/3  Device = (empty)"]
+
+
 def test_a_notification_is_read_with_the_path_of_its_observation_for_as_long_as_it_lives(paper: Paper) -> None:
     paper.message(Request(Code.GET, ("3303", "0"), observe=0), incoming=False)
     notification = Response(Code.CONTENT, TEMPERATURE, ContentFormat.TLV)
