@@ -189,7 +189,7 @@ def _value(value: Any, definition: ResourceDefinition | None) -> Value:
             return parse_value(value, definition)
         return check(definition, value)
     except ValueError as error:
-        raise _Wrong("value", str(error)) from None
+        raise _Wrong("value", _clause(error)) from None
 
 
 def _signal(table: Any, record: Record, definitions: Definitions, folder: FilePath) -> Signal:
@@ -202,15 +202,23 @@ def _signal(table: Any, record: Record, definitions: Definitions, folder: FilePa
     def lines(name: str) -> list[Value]:
         try:
             text = (folder / name).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise SignalError(f"{name} cannot be read: {error.strerror or error}") from None
+        except UnicodeDecodeError as error:
             raise SignalError(f"{name} cannot be read: {error}") from None
-        return [_line_value(line.strip(), definition) for line in text.splitlines() if line.strip()]
+        numbered = enumerate(map(str.strip, text.splitlines()), 1)
+        return [_line_value(f"{name}, line {number}", line, definition) for number, line in numbered if line]
 
     return read_signal(table, record.value, definition, lines)
 
 
-def _line_value(text: str, definition: ResourceDefinition | None) -> Value:
+def _line_value(place: str, text: str, definition: ResourceDefinition | None) -> Value:
     try:
         return text if definition is None else parse_value(text, definition)
     except ValueError as error:
-        raise SignalError(str(error)) from None
+        raise SignalError(f"{place}: {_clause(error)}") from None
+
+
+def _clause(error: ValueError) -> str:
+    """A sentence without its full stop: who tells it adds one."""
+    return str(error).removesuffix(".")

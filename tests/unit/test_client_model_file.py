@@ -119,6 +119,13 @@ def test_a_replay_reads_its_file_again_and_again(tmp_path: FilePath) -> None:
     assert list(islice(found.values(), 3)) == [True, False, True]
 
 
+def test_a_wrong_line_of_a_replay_is_named(tmp_path: FilePath) -> None:
+    (tmp_path / "doors.txt").write_text("true\n\nperhaps\n")
+    text = signal("/3311/0/5850", "false", '{kind = "replay", file = "doors.txt"}')
+    with pytest.raises(ModelError, match=r"line 4: doors.txt, line 3: 'perhaps' .* true or false$"):
+        read_model(text, shipped(), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "table", "sentence"),
     [
