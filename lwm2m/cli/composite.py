@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
 from lwm2m.cli.failure import Failed, WrongUsage
-from lwm2m.cli.observing import interruptible, print_end
+from lwm2m.cli.observing import interruptible, print_end, print_lines
 from lwm2m.cli.operations import accepted, value_node
 from lwm2m.cli.options import URL, AsJson, EndpointName, Timeout, Url, read_text, remote, resource_path
 from lwm2m.cli.remote import Json, Remote, StreamEvent
-from lwm2m.cli.render import described, print_json, print_table, records_in, value_rows
+from lwm2m.cli.render import print_json, print_table, records_in, value_rows
 from lwm2m.model.definition import Definitions
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
@@ -114,7 +113,7 @@ def _follow(server: Remote, endpoint: str, paths: Sequence[Path], as_json: bool)
             if not answer.get("observing", True):
                 raise Failed("the device answers, but does not take on the observation.")
             if not as_json:
-                _print_lines(answer.get("content"), definitions)
+                print_lines(_records(answer.get("content")), definitions)
             for event in events:
                 _print_event(event, paths, definitions, as_json)
         except KeyboardInterrupt:
@@ -129,7 +128,7 @@ def _print_event(event: StreamEvent, paths: Sequence[Path], definitions: Definit
         if as_json:
             typer.echo(json.dumps(event.data))
         elif event.data["val"] is not None:
-            _print_lines(event.data["val"], definitions)
+            print_lines(_records(event.data["val"]), definitions)
     elif event.name == "OBSERVATION_ENDED" and is_ours:
         print_end(str(event.data.get("reason")))
     elif event.name == "DEREGISTRATION":
@@ -142,13 +141,6 @@ def _print(answer: Json, definitions: Definitions) -> None:
         typer.echo("The device has nothing of this.")
         return
     print_table(("Path", "Name", "Value", "Unit"), value_rows(records, definitions))
-
-
-def _print_lines(content: Any, definitions: Definitions) -> None:
-    moment = datetime.now().strftime("%H:%M:%S")
-    for record in _records(content):
-        name, value, unit = described(record, definitions)
-        typer.echo("  ".join(part for part in (moment, str(record.path), name, f"{value} {unit}".rstrip()) if part))
 
 
 def _records(content: Any) -> list[Record]:

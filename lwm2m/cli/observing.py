@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from types import FrameType
@@ -17,10 +17,11 @@ from lwm2m.cli.failure import Failed, WrongUsage
 from lwm2m.cli.operations import accepted, print_values
 from lwm2m.cli.options import URL, AsJson, EndpointName, PathArgument, Timeout, Url, remote
 from lwm2m.cli.remote import Json, Remote, StreamEvent
-from lwm2m.cli.render import described, print_json, records_in
+from lwm2m.cli.render import print_json, records_in, value_rows
 from lwm2m.cli.values import printable
 from lwm2m.model.definition import Definitions
 from lwm2m.model.path import Path
+from lwm2m.model.record import Record
 
 
 def observe(
@@ -112,10 +113,14 @@ def print_end(reason: str) -> None:
 
 
 def _print_node(node: Json | None, path: Path, definitions: Definitions) -> None:
+    print_lines([] if node is None else records_in(node, path), definitions)
+
+
+def print_lines(records: Iterable[Record], definitions: Definitions) -> None:
+    """A line for each, with the time of the day."""
     moment = datetime.now().strftime("%H:%M:%S")
-    for record in [] if node is None else records_in(node, path):
-        name, value, unit = described(record, definitions)
-        typer.echo("  ".join(part for part in (moment, str(record.path), name, f"{value} {unit}".rstrip()) if part))
+    for path, name, value, unit in value_rows(records, definitions):
+        typer.echo("  ".join(part for part in (moment, path, name, f"{value} {printable(unit)}".rstrip()) if part))
 
 
 @contextmanager

@@ -21,6 +21,9 @@ from lwm2m.web.nodes import BadNode, records_of
 from lwm2m.web.values import WrongJsonType, type_of
 
 PIPE_WIDTH = 200
+_SENSOR_UNITS = 5701
+_MEASURED = frozenset({(5700,), (5601,), (5602,), (5603,), (5604,)})
+"""Sensor Value, least and greatest value measured, and the limits of the range."""
 
 
 def print_json(found: Any) -> None:
@@ -61,8 +64,16 @@ def records_in(node: object, path: Path) -> list[Record]:
 
 
 def value_rows(records: Iterable[Record], definitions: Definitions) -> list[tuple[str, str, str, str]]:
-    """Path, name, value and unit of each."""
-    return [(str(record.path), *described(record, definitions)) for record in records]
+    """Path, name, value and unit of each. What an IPSO sensor measures has the unit that its instance says in Sensor
+    Units, if that is among the records."""
+    known = list(records)
+    units = {record.path.parent: record.value for record in known if record.path[2:] == (_SENSOR_UNITS,)}
+    rows = []
+    for record in known:
+        name, text, unit = described(record, definitions)
+        said = units.get(record.path.parent) if record.path[2:] in _MEASURED else None
+        rows.append((str(record.path), name, text, unit or (said if isinstance(said, str) else "")))
+    return rows
 
 
 def described(record: Record, definitions: Definitions) -> tuple[str, str, str]:

@@ -398,6 +398,13 @@ async def test_following_prints_notifications_and_ctrl_c_cancels_at_the_device(v
     assert kinds == [Observe, CancelObservation]
 
 
+async def test_following_an_instance_shows_the_unit_it_says(verbs: Verbs) -> None:
+    following = await lwm2m("observe", ENDPOINT, "/3303/0", "--follow", "--url", verbs.url)
+    assert (await line(following)).endswith("/3303/0/5700  Sensor Value  21.5 Cel")
+    following.send_signal(signal.SIGINT)
+    assert (await ended(following)).code == 0
+
+
 async def test_following_in_json_gives_one_object_a_line(verbs: Verbs) -> None:
     following = await lwm2m("observe", ENDPOINT, "/3303/0/5700", "--follow", "--json", "--url", verbs.url)
     assert json.loads(await line(following))["content"]["value"] == "21.5"

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from lwm2m.cli import render
-from lwm2m.cli.render import print_table
+from lwm2m.cli.render import print_table, value_rows
+from lwm2m.model.library import shipped
+from lwm2m.model.path import Path
+from lwm2m.model.record import Record
 
 OBJECTS = "1 3 4 5 6 7 9 16 19 20 3303 3311"
 
@@ -38,3 +41,15 @@ def test_a_name_longer_than_half_a_line_folds_and_loses_nothing(capsys: pytest.C
 def test_an_empty_table_is_its_head(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("Endpoint", "Address"), [], unbroken=True)
     assert "Endpoint" in capsys.readouterr().out
+
+
+def test_a_measured_value_has_the_unit_of_its_own_instance() -> None:
+    records = [
+        Record(Path.parse("/3303/0/5700"), 21.5),
+        Record(Path.parse("/3303/0/5701"), "Cel"),
+        Record(Path.parse("/3303/0/5750"), "room"),
+        Record(Path.parse("/3303/1/5700"), 70.5),
+        Record(Path.parse("/3303/2/5601"), 3.5),
+        Record(Path.parse("/3303/2/5701"), None),
+    ]
+    assert [unit for *_, unit in value_rows(records, shipped())] == ["Cel", "", "", "", "", ""]
