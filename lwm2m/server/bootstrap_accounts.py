@@ -100,7 +100,8 @@ class ServerAccount:
         return _records(Path(0, instance), {0: self.uri, 1: False, **self.security.resources, 10: self.short_server_id})
 
     def server_records(self, instance: int) -> tuple[Record, ...]:
-        own: dict[int, Value] = {0: self.short_server_id, 1: self.lifetime, 6: self.storing, 7: self.binding}
+        # A client takes the absence of Mute Send for true.
+        own: dict[int, Value] = {0: self.short_server_id, 1: self.lifetime, 6: self.storing, 7: self.binding, 23: False}
         return _records(Path(1, instance), {**own, **self.more})
 
 

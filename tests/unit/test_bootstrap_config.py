@@ -71,6 +71,11 @@ def test_access_control_is_written_after_the_accounts() -> None:
     assert problems(config, shipped()) == []
 
 
+def test_a_client_may_send_unless_its_account_says_otherwise() -> None:
+    assert Record(Path(1, 0, 23), False) in ACCOUNT.server_records(0)
+    assert Record(Path(1, 0, 23), True) in ServerAccount("coap://a", 1, more={23: True}).server_records(0)
+
+
 def test_several_servers_share_instances_and_own_their_accounts() -> None:
     """Configuration C.14 of the interoperability suite."""
     accounts = [ServerAccount("coap://a", 1), ServerAccount("coap://b", 2)]
