@@ -20,6 +20,7 @@ from lwm2m.coap.endpoint import (
     Delivery,
     Handler,
     Limits,
+    Traced,
     Tracer,
     Transmission,
     Unreachable,
@@ -51,7 +52,7 @@ class AiocoapEndpoint:
         self._port = port
         self._limits = limits
         self._transmission = transmission
-        self._tracer = tracer
+        self._tracer = None if tracer is None else _harmless(tracer)
         self._open_socket = open_socket
         self._running: _Running | None = None
         self._stopped = asyncio.Event()
@@ -171,3 +172,15 @@ def parse_uri(uri: str) -> tuple[str, int]:
     if "@" in parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError(f"{uri!r} has more than a host and a port")
     return parts.hostname, COAP_PORT if port is None else port
+
+
+def _harmless(tracer: Tracer) -> Tracer:
+    """A fault of what only watches costs a line in the log, and no exchange."""
+
+    def watched(traced: Traced) -> None:
+        try:
+            tracer(traced)
+        except Exception:  # whatever it is, it is somebody else's
+            log.exception("a message could not be traced")
+
+    return watched
