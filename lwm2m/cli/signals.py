@@ -61,6 +61,9 @@ def read_signal(
     return Signal(every, values)
 
 
+_DECIMALS = 6
+"""What a simulated value has behind the point, so that people can read it."""
+
 _Make = Callable[[Mapping[str, Any], Value, float, Callable[[str], Sequence[Value]]], Callable[[], Iterator[Value]]]
 
 
@@ -153,7 +156,7 @@ def _fitted(
     def fitted() -> Iterator[Value]:
         for value in values():
             assert isinstance(value, int | float)
-            rounded = round(value) if whole else value
+            rounded = round(value) if whole else round(value, _DECIMALS)
             try:
                 yield rounded if definition is None else check(definition, rounded)
             except ValueError:
