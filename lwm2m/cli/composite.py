@@ -102,6 +102,11 @@ def _cancel(server: Remote, endpoint: str, paths: Sequence[Path], as_json: bool)
         typer.echo("the observation is cancelled.")
 
 
+def _cancel_at_device(server: Remote, endpoint: str, paths: Sequence[Path]) -> None:
+    server.ask_composite("DELETE", endpoint, paths, "/observe", active=True)
+    typer.echo("the observation is cancelled.", err=True)
+
+
 def _follow(server: Remote, endpoint: str, paths: Sequence[Path], as_json: bool) -> None:
     definitions = server.definitions(endpoint)
     with server.events(endpoint) as events, interruptible():
@@ -117,7 +122,7 @@ def _follow(server: Remote, endpoint: str, paths: Sequence[Path], as_json: bool)
             for event in events:
                 _print_event(event, paths, definitions, as_json)
         except KeyboardInterrupt:
-            _cancel(server, endpoint, paths, as_json)
+            _cancel_at_device(server, endpoint, paths)
             return
     raise Failed("the server ended the event stream.")
 

@@ -398,6 +398,14 @@ async def test_following_prints_notifications_and_ctrl_c_cancels_at_the_device(v
     assert kinds == [Observe, CancelObservation]
 
 
+async def test_following_several_paths_in_json_says_its_end_beside_the_json(verbs: Verbs) -> None:
+    words = ("observe-composite", ENDPOINT, "/3303/0/5700", "/3/0/9", "--follow", "--json", "--url", verbs.url)
+    following = await lwm2m(*words)
+    json.loads(await line(following))
+    following.send_signal(signal.SIGINT)
+    assert await ended(following) == Outcome(0, "", "the observation is cancelled.\n")
+
+
 async def test_following_an_instance_shows_the_unit_it_says(verbs: Verbs) -> None:
     following = await lwm2m("observe", ENDPOINT, "/3303/0", "--follow", "--url", verbs.url)
     assert (await line(following)).endswith("/3303/0/5700  Sensor Value  21.5 Cel")
