@@ -1,5 +1,4 @@
-"""Reads from every client, observes it, and prints what clients send of their own accord."""
-
+# Reads from every client, observes it, and prints what clients send of their own accord.
 import asyncio
 
 from lwm2m import AiocoapEndpoint, Server
