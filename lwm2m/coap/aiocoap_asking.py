@@ -357,6 +357,15 @@ class RunningObservation:
                 self._opened.changed.clear()
                 await self._opened.changed.wait()
 
+    def follow(self, receive: Callable[[Response | None], None]) -> None:
+        """See `Observation.follow`."""
+        self._following = asyncio.get_running_loop().create_task(self._pass_on(receive), name="lwm2m-observation")
+
+    async def _pass_on(self, receive: Callable[[Response | None], None]) -> None:
+        async for response in self:
+            receive(response)
+        receive(None)
+
     async def cancel(self, *, active: bool = True) -> Response | None:
         """See `Observation.cancel`. None as well when the peer had ended the observation already."""
         over = self._opened.ended

@@ -112,6 +112,11 @@ class Observation(Protocol):
 
     def __aiter__(self) -> AsyncIterator[Response]: ...
 
+    def follow(self, receive: Callable[[Response | None], None]) -> None:
+        """Instead of iterating: `receive` is called with each notification, in order, in the moment it is whole, those
+        that came already first, and with None once the observation has ended. Costs no task."""
+        ...
+
     async def cancel(self, *, active: bool = True) -> Response | None:
         """Active: ask with Observe=1 and the same token, and return the answer. Passive: forget it; the next
         notification is answered with a Reset. Raises RequestFailed."""

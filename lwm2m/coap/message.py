@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 
@@ -71,12 +71,17 @@ class Peer:
     address: tuple[str, int]
     association: Hashable = None
     identity: str | None = None
+    _hash: int = field(init=False, repr=False)
+    """Peers are looked up for every datagram."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash(self._key()))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Peer) and self._key() == other._key()
+        return self is other or (isinstance(other, Peer) and self._key() == other._key())
 
     def __hash__(self) -> int:
-        return hash(self._key())
+        return self._hash
 
     def _key(self) -> Hashable:
         return self.association if self.association is not None else (self.local, self.address)

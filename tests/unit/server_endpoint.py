@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from lwm2m.coap.endpoint import AssociationLost, Delivery, Handler, RequestFailed
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
@@ -42,6 +42,14 @@ class ClientObservation:
             yield what
             if not what.code.is_success:
                 return
+
+    def follow(self, receive: Callable[[Response | None], None]) -> None:
+        self._following = asyncio.get_running_loop().create_task(self._pass_on(receive))
+
+    async def _pass_on(self, receive: Callable[[Response | None], None]) -> None:
+        async for response in self:
+            receive(response)
+        receive(None)
 
     async def cancel(self, *, active: bool = True) -> Response | None:
         self.cancelled.append(active)
