@@ -13,7 +13,26 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TypeAlias
 
+from lwm2m.coap.guard import Limits
 from lwm2m.coap.message import Peer, Request, Response, Subscription
+
+__all__ = [
+    "AnswerTooLarge",
+    "AssociationLost",
+    "Delivery",
+    "Endpoint",
+    "Handler",
+    "Limits",
+    "Observation",
+    "Rejected",
+    "RequestFailed",
+    "TimedOut",
+    "TooBusy",
+    "Traced",
+    "Tracer",
+    "Transmission",
+    "Unreachable",
+]
 
 
 class RequestFailed(Exception):
@@ -64,25 +83,6 @@ class Traced:
     incoming: bool
     message: Request | Response
     token: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a stranger may cost us. Requests to `package_paths`, where "*" stands for any one segment, may bring a
-    firmware or software package of `max_package` bytes; only `max_packages` of them are put together at a time."""
-
-    max_body: int = 64 * 1024
-    max_package: int = 1024 * 1024
-    max_packages: int = 4
-    package_paths: tuple[tuple[str, ...], ...] = (("5", "0", "0"), ("9", "*", "2"))
-    max_pending_per_peer: int = 64
-    max_observations_per_client: int = 64
-
-    def takes_package(self, path: tuple[str, ...]) -> bool:
-        return any(
-            len(pattern) == len(path) and all(part in ("*", given) for part, given in zip(pattern, path, strict=True))
-            for pattern in self.package_paths
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,133 @@
+"""What a stranger may cost us: the limits, and what is sent to addresses that anybody may have written on a datagram.
+
+* An address is verified once it has shown that it receives what we send: it repeated an Echo value, answered one of our
+  messages, or was chosen by our own side.
+* An address that is not verified gets at most `Limits.amplification` times the bytes that came from it.
+* One that we know nothing of, or no more, gets a ping: whoever answers that is verified.
+
+No IO, `now` is an argument. RFC 9175 §2.4 and §2.6, RFC 7252 §11.3."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from lwm2m.coap.message import Peer
+
+CHALLENGE_LIFETIME = 120
+"""Seconds during which an Echo value is taken: a device may be slow, a lossy network needs its retransmissions."""
+TIMESTAMP = 4
+MAC = 8
+PING = 4
+PING_EXCHANGE = 5 * PING
+"""A ping and all its retransmissions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a stranger may cost us. Requests to `package_paths`, where "*" stands for any one segment, may bring a
+    firmware or software package of `max_package` bytes; only `max_packages` of them are put together at a time.
+    `max_peers` addresses are remembered as verified, `max_peers_unverified` with what they sent; `max_duplicates`
+    messages are recognised when they come again."""
+
+    max_body: int = 64 * 1024
+    max_package: int = 1024 * 1024
+    max_packages: int = 4
+    package_paths: tuple[tuple[str, ...], ...] = (("5", "0", "0"), ("9", "*", "2"))
+    max_pending_per_peer: int = 64
+    max_observations_per_client: int = 64
+    max_peers: int = 10_000
+    max_peers_unverified: int = 64
+    max_duplicates: int = 100_000
+    amplification: int = 3
+
+    def takes_package(self, path: tuple[str, ...]) -> bool:
+        return any(
+            len(pattern) == len(path) and all(part in ("*", given) for part, given in zip(pattern, path, strict=True))
+            for pattern in self.package_paths
+        )
+
+
+class Guard:
+    """Who is verified, and what the others may still be sent. `secret` is random and this process's own. A peer with an
+    association was verified by what carries that."""
+
+    __slots__ = ("_amplification", "_credit", "_limits", "_secret", "_verified")
+
+    def __init__(self, limits: Limits, secret: bytes) -> None:
+        self._limits = limits
+        self._amplification = limits.amplification
+        self._secret = secret
+        self._verified: OrderedDict[Peer, None] = OrderedDict()
+        self._credit: OrderedDict[Peer, int] = OrderedDict()
+
+    def is_verified(self, peer: Peer) -> bool:
+        return peer.association is not None or peer in self._verified
+
+    def verified(self, peer: Peer) -> None:
+        """The peer has shown that it receives what we send, or our own side chose it."""
+        verified = self._verified
+        if peer in verified:
+            verified.move_to_end(peer)
+        elif peer.association is None:
+            verified[peer] = None
+            self._credit.pop(peer, None)
+            if len(verified) > self._limits.max_peers:
+                verified.popitem(last=False)
+
+    def may_answer(self, peer: Peer, received: int, size: int) -> bool:
+        """Whether a request of `received` bytes may be answered with a datagram of `size` bytes now. Where not, a 4.01
+        with a challenge may."""
+        return size <= received * self._amplification or self.is_verified(peer)
+
+    def challenge(self, peer: Peer, now: float) -> bytes:
+        """An Echo value for this peer and nobody else. Nothing is remembered for it."""
+        timestamp = (int(now) & 0xFFFFFFFF).to_bytes(TIMESTAMP, "big")
+        return timestamp + self._mac(peer, timestamp)
+
+    def accepts(self, peer: Peer, echo: bytes, now: float) -> bool:
+        """Whether the value is a challenge of ours to this peer, and not too old. If so the peer is verified."""
+        timestamp, mac = echo[:TIMESTAMP], echo[TIMESTAMP:]
+        age = (int(now) - int.from_bytes(timestamp, "big")) & 0xFFFFFFFF
+        if age > CHALLENGE_LIFETIME or not hmac.compare_digest(mac, self._mac(peer, timestamp)):
+            return False
+        self.verified(peer)
+        return True
+
+    # What we send by ourselves: requests, notifications, separate responses, anything once more
+
+    def answered(self, peer: Peer, received: int, size: int) -> None:
+        """A request of `received` bytes was answered with `size` bytes. What it allows beyond is the peer's credit."""
+        if self.is_verified(peer):
+            return
+        credit = self._credit
+        known = credit.pop(peer, 0)
+        credit[peer] = max(0, known + received * self._amplification - size)
+        self._bound()
+
+    def may_send(self, peer: Peer, size: int) -> bool:
+        """Whether these bytes may go to the peer now; if so they are taken from its credit."""
+        if self.is_verified(peer):
+            return True
+        credit = self._credit.get(peer, 0)
+        if credit < size:
+            return False
+        self._credit[peer] = credit - size
+        return True
+
+    def may_ping(self, peer: Peer) -> bool:
+        """The same for a ping, which a peer that we know nothing of may be sent, with its retransmissions, once."""
+        if peer not in self._credit and not self.is_verified(peer):
+            self._credit[peer] = PING_EXCHANGE
+            self._bound()
+        return self.may_send(peer, PING)
+
+    def _bound(self) -> None:
+        if len(self._credit) > self._limits.max_peers_unverified:
+            self._credit.popitem(last=False)
+
+    def _mac(self, peer: Peer, timestamp: bytes) -> bytes:
+        subject = repr((peer.local, peer.address)).encode() + timestamp
+        return hashlib.blake2s(subject, key=self._secret, digest_size=MAC).digest()
