@@ -5,59 +5,40 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import cache, partial
 from types import TracebackType
 from typing import Self
 
 from lwm2m.attributes import ThresholdMode
-from lwm2m.client.access_control import Access, after_account, controls_of
-from lwm2m.client.account import ANSWER_FIRST, NOT_FOR_YOU, Account, Presentation
-from lwm2m.client.accounts import REGISTERED, Accounts
+from lwm2m.client.access_control import controls_of
+from lwm2m.client.account import Account
+from lwm2m.client.account_making import AccountMaking
 from lwm2m.client.alarm import Alarm
-from lwm2m.client.bootstrap_session import BootstrapSession
-from lwm2m.client.bootstrapping import Bootstrapping
-from lwm2m.client.data_model import UNLISTED, Actuator, DataModel
-from lwm2m.client.dispatch import DeviceManagement
+from lwm2m.client.data_model import Actuator, DataModel
 from lwm2m.client.events import Asleep, Awake, ClientEvent, EventStream, Registered
 from lwm2m.client.initial_accounts import BootstrapServer, add_accounts
 from lwm2m.client.network import Network
-from lwm2m.client.pairing import (
-    OSCORE,
-    SECURITY,
-    SERVER,
-    BootstrapAccount,
-    ServerAccount,
-    bootstrap_account,
-    server_accounts,
-    server_of,
-    value_of,
-)
+from lwm2m.client.pairing import SERVER, bootstrap_account, server_accounts
 from lwm2m.client.queue_mode import AWAKE_FOR, Wakefulness
-from lwm2m.client.registration import Changed, Registration, State, Triggered
+from lwm2m.client.registration import State, Triggered
 from lwm2m.client.sending import send_to_each
+from lwm2m.client.servers import Servers
 from lwm2m.client.simulated import Simulated
 from lwm2m.client.standard_objects import device
 from lwm2m.client.standard_objects import server as server_object
 from lwm2m.client.standard_objects.standard_object import StandardObject
-from lwm2m.client.targets import Targets
 from lwm2m.client.transport import Sockets, Transport
-from lwm2m.client.versions import down_from, in_force, said_versions
+from lwm2m.client.versions import in_force, said_versions
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint, parse_uri
 from lwm2m.coap.endpoint import Endpoint, Limits
 from lwm2m.coap.message import Code, Peer, Request, Response
-from lwm2m.errors import MethodNotAllowed
-from lwm2m.link_format import Link
 from lwm2m.model.checking import check
-from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
-from lwm2m.model.record import ObjectLink, Record
+from lwm2m.model.record import Record
 
 GATHER = 0.1
-_ROOT = Link("/", {"rt": '"oma.lwm2m"', "ct": '"60 110 112 11542"'})
-
-_PAIRING = {SECURITY: frozenset({0, 1, 10}), SERVER: frozenset({0})}
-"""Object -> its resources that make an account what it is."""
 
 
 class Client:
@@ -108,7 +89,6 @@ class Client:
             raise ValueError("a lifetime is a number of seconds, 0 for ever")
         self.endpoint = endpoint
         self.definitions = in_force(definitions or shipped(), version)
-        self._versions: dict[str, dict[int, str]] = {}
         self._objects = {standard.object_id: standard for standard in objects}
         own = [record for standard in self._objects.values() for record in standard.records()]
         self.data_model = DataModel(map(self._checked, [*own, *records]))
@@ -116,11 +96,7 @@ class Client:
         asked = None if bootstrap is None else BootstrapServer(bootstrap, hold_off)
         self._complete((server,) if isinstance(server, str) else tuple(server), asked, lifetime, binding)
         self._actuator = actuator or self._simulated(wall_clock)
-        self._gather = gather
-        self._limits = limits
-        self._threshold_mode = threshold_mode
         self._clock = clock
-        self._wall_clock = wall_clock
         self._network = network
         self._events = EventStream()
         make = open_endpoint or (lambda host: AiocoapEndpoint(host, 0, limits=limits))
@@ -128,28 +104,42 @@ class Client:
         self._queue_mode = queue_mode or "Q" in binding
         self._wakefulness = Wakefulness(awake_for)
         self._sleep = Alarm(self._wakefulness.deadline, clock, self._doze)
-        self._later: set[asyncio.TimerHandle] = set()
-        preferred = None if version == "1.0" else ContentFormat.SENML_CBOR
-        self._bootstrapping = Bootstrapping(self, self._reach, endpoint, preferred, clock)
-        self._accounts = Accounts(self.data_model, self._account, self._bootstrapping.begin)
+        making = AccountMaking(
+            endpoint,
+            self.data_model,
+            self.definitions,
+            version,
+            said=cache(partial(said_versions, self.definitions)),
+            queue_mode=self._queue_mode,
+            gather=gather,
+            max_observations=limits.max_observations_per_client,
+            threshold_mode=threshold_mode,
+            actuator_of=self._in_charge,
+            update=self.update,
+            reach=self._reach,
+            surroundings=self,
+            clock=clock,
+            wall_clock=wall_clock,
+        )
+        self._servers = Servers(self, making.account, self._reach, version, making.said(version), clock, wall_clock)
         self._server_object = server_object.ServerObject(
-            self.update, self.remove, self._accounts.tell, self.bootstrap, version
+            self.update, self.remove, self._servers.accounts.tell, self.bootstrap, version
         )
 
     @property
     def state(self) -> State:
         """Of the registration with the server of the lowest Short Server ID."""
-        return next((account.state for account in self._accounts), State.IDLE)
+        return next((account.state for account in self._servers.accounts), State.IDLE)
 
     @property
     def states(self) -> Mapping[int, State]:
         """By Short Server ID."""
-        return {account.pair.short_server_id: account.state for account in self._accounts}
+        return {account.pair.short_server_id: account.state for account in self._servers.accounts}
 
     @property
     def server(self) -> str:
         """The URI of the server of the lowest Short Server ID; "" without any."""
-        return next((account.server for account in self._accounts), "")
+        return next((account.server for account in self._servers.accounts), "")
 
     async def start(self) -> None:
         """Begin to register, or to bootstrap; returns before a server answered. Raises OSError when a given Endpoint
@@ -157,31 +147,24 @@ class Client:
         await self._sockets.start()
         for standard in self._objects.values():
             standard.start(self)
-        if len(self._accounts):
-            self._accounts.begin()
-        else:
-            self._bootstrapping.begin()
+        self._servers.begin()
 
     async def registered(self, timeout: float | None = None, short_server_id: int | None = None) -> None:
         """Wait until the client is registered with this server, or with any. Raises TimeoutError, which says why the
         last try failed."""
         try:
             async with asyncio.timeout(timeout):
-                await self._accounts.registered(short_server_id)
+                await self._servers.accounts.registered(short_server_id)
         except TimeoutError:
-            failures = [f"{uri}: {why or 'no answer yet'}" for uri, why in self._accounts.failures(short_server_id)]
-            why = "; ".join(failures) or self._bootstrapping.last_failure or "there is no such account"
+            why = self._servers.why_not_registered(short_server_id)
             raise TimeoutError(f"{self.endpoint} is not registered with {why}") from None
 
     async def stop(self, deregister: bool = True) -> None:
         """De-register, close the socket, end every task. Takes a good second at most, with dead servers too."""
         for standard in self._objects.values():
             await standard.stop()
-        for handle in self._later:
-            handle.cancel()
         self._wake_up()
-        await self._bootstrapping.stop()
-        await self._accounts.stop(deregister)
+        await self._servers.stop(deregister)
         await self._sockets.stop()
         self._sleep.off()
         self._events.close()
@@ -203,7 +186,7 @@ class Client:
         """Set values; observers and the server learn of what changed. Returns the changed paths. Raises ValueError,
         with nothing changed, for a value that its definition does not allow."""
         changed = self.data_model.update([self._checked(record) for record in records])
-        self._tell(changed)
+        self._servers.changed(changed)
         return changed
 
     def remove(self, paths: Iterable[Path]) -> frozenset[Path]:
@@ -211,9 +194,7 @@ class Client:
         is gone. Returns every path that vanished."""
         vanished = frozenset[Path]().union(*map(self.data_model.remove, paths))
         vanished |= frozenset[Path]().union(*map(self.data_model.remove, controls_of(self.data_model, vanished)))
-        for account in self._accounts:
-            account.vanished(vanished)
-        self._tell(vanished)
+        self._servers.vanished(vanished)
         return vanished
 
     async def send(self, what: Iterable[Path | Record], short_server_id: int | None = None) -> Mapping[int, Code]:
@@ -222,17 +203,17 @@ class Client:
 
         Raises SendRefused, as for a server that mutes us or that we are not registered with, and RequestFailed; with
         several servers only when none of them answered."""
-        accounts = [(account.pair.short_server_id, account) for account in self._accounts]
+        accounts = [(account.pair.short_server_id, account) for account in self._servers.accounts]
         chosen = [one for one in accounts if short_server_id in (None, one[0])]
         return await send_to_each(chosen, [self._checked(one) if isinstance(one, Record) else one for one in what])
 
     def restart(self) -> None:
         """As after a reboot: register anew, once the request being served is answered."""
-        self._accounts.restart_later()
+        self._servers.accounts.restart_later()
 
     def update_registration(self) -> None:
         """Refresh every registration now, as when a server executes the Registration Update Trigger."""
-        for account in self._accounts:
+        for account in self._servers.accounts:
             account.feed(Triggered())
 
     @property
@@ -263,9 +244,7 @@ class Client:
                 standard.registered()
 
     def moved(self, account: Account) -> None:
-        if account.state is State.REGISTERED:
-            self._bootstrapping.registered()
-        self._accounts.moved(account)
+        self._servers.moved(account)
 
     async def prepare(self, account: Account) -> None:
         if self._network is not None and (link := server_object.apn_link(self.data_model, account.pair.server)):
@@ -274,41 +253,7 @@ class Client:
     def bootstrap(self) -> None:
         """Ask the bootstrap server for a new configuration, as when a server executes the Bootstrap-Request Trigger.
         Raises LwM2MError when there is none to ask."""
-        if self.bootstrap_account() is None:
-            raise MethodNotAllowed("this client has no bootstrap server")
-        self._after_the_answer(self._bootstrapping.begin_anew)
-
-    def bootstrap_account(self) -> BootstrapAccount | None:
-        return bootstrap_account(self.data_model)
-
-    def bootstrap_session(self) -> BootstrapSession:
-        return BootstrapSession(self.data_model, self.definitions, self._version, self._said(self._version))
-
-    def adopt(self, session: BootstrapSession) -> None:
-        removed, records, written = session.difference(self.data_model)
-        vanished = frozenset[Path]().union(*map(self.data_model.remove, removed))
-        now = int(self._wall_clock())
-        stamps = [Record(path.child(server_object.LAST_BOOTSTRAPPED), now) for path in written if path[0] == SERVER]
-        known = [stamp for stamp in stamps if self.definitions.resource(stamp.path)]
-        changed = self.data_model.update([*records, *known])
-        for account in self._accounts:
-            account.vanished(vanished - changed)
-            account.changed(changed | vanished, Changed())
-        self._settle_accounts()
-        self._after_the_answer(self._accounts.begin)
-
-    def give_way(self) -> None:
-        if self._accounts.any_registered:
-            self._bootstrapping.registered()
-        else:
-            self._accounts.begin()
-
-    def purge_bootstrap_account(self) -> None:
-        account = self.bootstrap_account()
-        if account is not None:
-            oscore = value_of(self.data_model, account.security.child(OSCORE))
-            link = [Path(oscore.object_id, oscore.instance_id)] if isinstance(oscore, ObjectLink) else []
-            self.remove([account.security, *link])
+        self._servers.bootstrap_anew()
 
     def _wake_up(self) -> None:
         if self._wakefulness.exchanged(self._clock()):
@@ -316,7 +261,7 @@ class Client:
             self.publish(Awake())
 
     def _doze(self) -> None:
-        if self._bootstrapping.is_busy:
+        if self._servers.is_bootstrapping:
             self.exchanged()
         elif self._wakefulness.due(self._clock()):
             self._fall_asleep()
@@ -328,43 +273,12 @@ class Client:
         self._sockets.listen(False)
         self.publish(Asleep())
 
-    def _after_the_answer(self, act: Callable[[], None]) -> None:
-        def ring() -> None:
-            self._later.discard(handle)
-            act()
-
-        handle = asyncio.get_running_loop().call_later(ANSWER_FIRST, ring)
-        self._later.add(handle)
-
     def _handle(self, request: Request, peer: Peer) -> Response | Awaitable[Response]:
         """The Handler of every socket."""
-        account = self._accounts.of_peer(peer)
-        is_server = account is not None and account.state in REGISTERED
-        if self._bootstrapping.serves(peer) and (self._bootstrapping.is_busy or not is_server):
-            return self._bootstrapping.handle(request)
-        return NOT_FOR_YOU if account is None else account.handle(request, peer)
-
-    def _tell(self, changed: frozenset[Path]) -> None:
-        """Let the accounts know what changed of the data model."""
-        for account in self._accounts:
-            account.changed(changed, self._concerning_registration(account, changed))
-        if any(_concerns_accounts(path) for path in changed):
-            self._settle_accounts()
-            self._accounts.join()
-
-    def _settle_accounts(self) -> None:
-        """Let the accounts be those of the data model, and complete their Server instances."""
-        for gone in self._accounts.take_over():
-            if server_of(self.data_model, gone.short_server_id) == gone.server:
-                self.remove([gone.server])
-            removed, records = after_account(self.data_model, gone.short_server_id, self.definitions)
-            self.remove(removed)
-            self.update(records)
-        for account in self._accounts:
-            self.update(server_object.executables(self.data_model, account.pair.server))
+        return self._servers.handle(request, peer)
 
     def _in_charge(self, path: Path) -> Actuator:
-        return self._objects.get(path[0], self._actuator)
+        return self._server_object if path[0] == SERVER else self._objects.get(path[0], self._actuator)
 
     def _checked(self, record: Record) -> Record:
         definition = self.definitions.resource(record.path)
@@ -395,63 +309,3 @@ class Client:
 
     def _reach(self, uri: str) -> Transport:
         return Transport(self._sockets, uri)
-
-    def _account(self, pair: ServerAccount) -> Account:
-        transport = self._reach(pair.uri)
-        return Account(
-            pair,
-            self._presentation(pair.server),
-            Registration(
-                lambda: server_object.settings(self.data_model, pair.server), self._gather, down_from(self._version)
-            ),
-            lambda version: self._management(pair, transport, version),
-            transport,
-            self,
-            self._clock,
-        )
-
-    def _presentation(self, instance: Path) -> Presentation:
-        model = self.data_model
-        return Presentation(
-            self.endpoint,
-            lifetime=lambda: server_object.settings(model, instance).lifetime,
-            binding=lambda version: server_object.presented_binding(model, instance, version, self._queue_mode),
-            links=lambda version: (_ROOT, *model.links(self._said(version))),
-        )
-
-    def _management(self, pair: ServerAccount, transport: Transport, version: str) -> DeviceManagement:
-        return DeviceManagement(
-            Targets(self.data_model, self.definitions, Access(self.data_model, pair.short_server_id)),
-            lambda path: self._server_object if path[0] == SERVER else self._in_charge(path),
-            lambda: server_object.default_periods(self.data_model, pair.server),
-            transport.forget,
-            update=self.update,
-            storing=lambda: server_object.stores_reports(self.data_model, pair.server),
-            wall_clock=self._wall_clock,
-            muted=lambda: version == "1.0" or server_object.is_muted(self.data_model, pair.server),
-            version=version,
-            versions=self._said(version),
-            max_observations=self._limits.max_observations_per_client,
-            mode=self._threshold_mode,
-        )
-
-    def _said(self, version: str) -> Mapping[int, str]:
-        if version not in self._versions:
-            self._versions[version] = said_versions(self.definitions, version)
-        return self._versions[version]
-
-    def _concerning_registration(self, account: Account, changed: frozenset[Path]) -> Changed:
-        instance = account.pair.server
-        if not changed.isdisjoint(
-            (instance.child(server_object.MINIMUM_PERIOD), instance.child(server_object.MAXIMUM_PERIOD))
-        ):
-            account.defaults_changed()
-        return Changed(
-            objects=any(len(path) < 3 and path[0] not in UNLISTED for path in changed),
-            lifetime=instance.child(server_object.LIFETIME) in changed,
-            binding=instance.child(server_object.BINDING) in changed,
-        )
-
-
-def _concerns_accounts(path: Path) -> bool:
-    return path[0] in _PAIRING and (len(path) < 3 or path[2] in _PAIRING[path[0]])

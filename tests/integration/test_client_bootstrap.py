@@ -12,6 +12,7 @@ from aiocoap import CHANGED, DELETE, DELETED, GET, NOT_ACCEPTABLE, POST, PUT
 
 from lwm2m.client import BootstrapFailed, Bootstrapped, Client, State
 from lwm2m.client.objects import SimulatedDevice
+from lwm2m.client.pairing import bootstrap_account
 from lwm2m.codec import encode
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
@@ -168,9 +169,9 @@ async def test_the_account_of_the_bootstrap_server_is_purged_after_its_time(
         await write_account(bootstrap, 1, 101, first.uri)
         assert (await finish(bootstrap)).code == CHANGED
         await client.registered(5)
-        assert client.bootstrap_account() is not None
+        assert bootstrap_account(client.data_model) is not None
         await asyncio.sleep(1.1)
-        assert client.bootstrap_account() is None
+        assert bootstrap_account(client.data_model) is None
         assert client.state is State.REGISTERED
         assert (await first.ask(POST, "/1/1/9")).code.dotted == "4.05"
 
