@@ -14,7 +14,7 @@ from lwm2m.coap.aiocoap_asking import Asking, RunningObservation
 from lwm2m.coap.aiocoap_layers import Context, Layers
 from lwm2m.coap.aiocoap_notifying import Notifying
 from lwm2m.coap.aiocoap_serving import Incoming, Serving
-from lwm2m.coap.aiocoap_udp import OpenSocket, UdpAddress, UdpSocket, bind, host_port, plain_host, resolve
+from lwm2m.coap.aiocoap_udp import UdpAddress, UdpSocket
 from lwm2m.coap.endpoint import (
     AssociationLost,
     Delivery,
@@ -26,6 +26,7 @@ from lwm2m.coap.endpoint import (
     Unreachable,
 )
 from lwm2m.coap.message import Peer, Request, Response, Subscription
+from lwm2m.coap.udp_socket import OpenSocket, bind, host_port, plain_host, resolve
 
 COAP_PORT = 5683
 RESOLVING_TIME = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from lwm2m.coap.aiocoap_udp import Ancillary, DatagramSocket, OpenSocket, SocketAddress
+from lwm2m.coap.udp_socket import Ancillary, DatagramSocket, OpenSocket, SocketAddress
 
 Count: TypeAlias = Callable[[int, int], None]
 """Bytes sent, bytes received; called once for each datagram."""

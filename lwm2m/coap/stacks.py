@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
-from lwm2m.coap.aiocoap_udp import bind
 from lwm2m.coap.counted_socket import Count, counted
 from lwm2m.coap.endpoint import Endpoint, Limits, Tracer, Transmission
+from lwm2m.coap.udp_socket import bind
 
 STACKS: dict[str, Callable[..., Endpoint]] = {"aiocoap": AiocoapEndpoint}
 DEFAULT_STACK = "aiocoap"

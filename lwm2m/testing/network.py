@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
-from lwm2m.coap.aiocoap_udp import Ancillary, SocketAddress, host_port
 from lwm2m.coap.endpoint import Limits, Tracer, Transmission
+from lwm2m.coap.udp_socket import Ancillary, SocketAddress, host_port
 from lwm2m.testing.datagram import Datagram
 from lwm2m.testing.virtual_time import clock
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
-from lwm2m.coap.aiocoap_udp import Ancillary, DatagramSocket, SocketAddress, bind
 from lwm2m.coap.endpoint import Limits
+from lwm2m.coap.udp_socket import Ancillary, DatagramSocket, SocketAddress, bind
 from lwm2m.testing import Crossing
 
 
