@@ -10,10 +10,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-VALUES = ["lwm2m.model", "lwm2m.errors", "lwm2m.coap.message", "lwm2m.coap.endpoint"]
+VALUES = ["lwm2m.address", "lwm2m.model", "lwm2m.errors", "lwm2m.coap.message", "lwm2m.coap.endpoint"]
 PURE = [*VALUES, "lwm2m.codec", "lwm2m.link_format", "lwm2m.attributes", "lwm2m.operations"]
 
 MAY_IMPORT = {
+    "lwm2m.address": [],
     "lwm2m.model": ["lwm2m.model"],
     "lwm2m.errors": ["lwm2m.coap.message"],
     "lwm2m.coap.message": [],
@@ -41,6 +42,7 @@ CLOCKS_AND_SOCKETS = {"asyncio", "time", "random", "secrets", "socket", "threadi
 """`datetime` is a value as well as a clock: its ways of asking for the time are looked for by name."""
 
 PURE_MODULES = [
+    "lwm2m.address",
     "lwm2m.model",
     "lwm2m.errors",
     "lwm2m.coap.message",
@@ -50,6 +52,7 @@ PURE_MODULES = [
     "lwm2m.coap.guard",
     "lwm2m.coap.notification_order",
     "lwm2m.coap.option_shape",
+    "lwm2m.coap.serial_frame",
     "lwm2m.codec",
     "lwm2m.link_format",
     "lwm2m.attributes",

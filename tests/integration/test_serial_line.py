@@ -1,0 +1,185 @@
+"""CoAP over a serial line: the link by itself, then a client and a server at its two ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path as FilePath
+
+import pytest
+
+from lwm2m.coap.message import Peer
+from lwm2m.coap.serial_frame import framed
+from lwm2m.coap.serial_line import MOST_WAITING, Line, SerialLine
+from tests.serial_cable import Cable
+
+
+class Heard:
+    """A receiver that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.datagrams: asyncio.Queue[bytes] = asyncio.Queue()
+        self.failures: asyncio.Queue[str] = asyncio.Queue()
+        self.peers: list[Peer] = []
+
+    def received(self, datagram: bytes, peer: Peer) -> None:
+        self.peers.append(peer)
+        self.datagrams.put_nowait(datagram)
+
+    def failed(self, peer: Peer, reason: str) -> None:
+        self.peers.append(peer)
+        self.failures.put_nowait(reason)
+
+    def lost(self, peer: Peer) -> None:
+        raise AssertionError(f"{peer} may come back")
+
+
+@pytest.fixture
+async def cable(tmp_path: FilePath) -> AsyncIterator[Cable]:
+    async with Cable(tmp_path) as cable:
+        yield cable
+
+
+class Ends:
+    def __init__(self, cable: Cable, **more: int) -> None:
+        self.left, self.right = SerialLine(Line(cable.left, **more)), SerialLine(Line(cable.right, **more))
+        self.at_left, self.at_right = Heard(), Heard()
+
+    async def __aenter__(self) -> Ends:
+        await self.left.open(self.at_left)
+        await self.right.open(self.at_right)
+        self.to_right = await self.left.peer(self.left.uri)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.left.close()
+        await self.right.close()
+
+
+async def soon(queue: asyncio.Queue[bytes] | asyncio.Queue[str]) -> bytes | str:
+    async with asyncio.timeout(10):
+        return await queue.get()
+
+
+async def test_datagrams_arrive_as_they_were_in_their_order(cable: Cable) -> None:
+    async with Ends(cable) as ends:
+        sent = [bytes([number]) * (40 * number + 1) for number in range(30)] + [b"\xc0\xdb" * 640]
+        for datagram in sent:
+            ends.left.send(datagram, ends.to_right)
+        assert [await soon(ends.at_right.datagrams) for _ in sent] == sent
+
+
+async def test_the_peer_has_the_name_of_the_line_and_is_one_object(cable: Cable) -> None:
+    async with Ends(cable) as ends:
+        assert ends.to_right.address == (cable.left, 0) == ends.left.address
+        ends.left.send(b"one", ends.to_right)
+        ends.left.send(b"two", ends.to_right)
+        await soon(ends.at_right.datagrams)
+        await soon(ends.at_right.datagrams)
+        first, second = ends.at_right.peers
+        assert first is second is await ends.right.peer(ends.right.uri)
+
+
+async def test_noise_costs_the_frame_it_falls_into_and_no_other(cable: Cable) -> None:
+    async with Ends(cable) as ends:
+        cable.noise(cable.right, b"\x00\xff\xdb\x17" * 10)
+        ends.left.send(b"first", ends.to_right)
+        assert await soon(ends.at_right.datagrams) == b"first"
+        damaged = bytearray(framed(b"second"))
+        damaged[3] ^= 0x10
+        cable.noise(cable.right, bytes(damaged))
+        ends.left.send(b"third", ends.to_right)
+        assert await soon(ends.at_right.datagrams) == b"third"
+
+
+async def test_what_arrives_while_nobody_listens_is_lost(cable: Cable) -> None:
+    async with Ends(cable) as ends:
+        ends.right.listen(False)
+        ends.left.send(b"unheard", ends.to_right)
+        ends.right.send(b"heard", await ends.right.peer(ends.right.uri))
+        assert await soon(ends.at_left.datagrams) == b"heard"
+        await asyncio.sleep(0.05)
+        ends.right.listen(True)
+        ends.left.send(b"heard again", ends.to_right)
+        assert await soon(ends.at_right.datagrams) == b"heard again"
+
+
+async def test_an_unplugged_line_is_a_failure_of_the_peer_and_works_again_when_it_is_back(cable: Cable) -> None:
+    async with Ends(cable) as ends:
+        cable.unplug()
+        ends.left.send(b"the first to notice", ends.to_right)
+        assert await soon(ends.at_left.failures) == f"{cable.left} was unplugged: Input/output error"
+        assert await soon(ends.at_right.failures) == f"{cable.right} was unplugged: it hung up"
+        ends.left.send(b"nobody is there", ends.to_right)
+        assert await soon(ends.at_left.failures) == f"{cable.left} is not there"
+        assert ends.at_left.peers == [ends.to_right] * 2
+        cable.plug_in()
+        async with asyncio.timeout(20):
+            while ends.at_right.datagrams.empty():
+                ends.left.send(b"back", ends.to_right)
+                await asyncio.sleep(0.1)
+
+
+async def test_a_datagram_over_the_mtu_is_told_and_not_sent(cable: Cable) -> None:
+    async with Ends(cable, mtu=128) as ends:
+        ends.left.send(bytes(129), ends.to_right)
+        assert await soon(ends.at_left.failures) == f"{cable.left} carries 128 bytes at once, and 129 were to go"
+        ends.left.send(bytes(128), ends.to_right)
+        assert await soon(ends.at_right.datagrams) == bytes(128)
+
+
+async def test_a_line_that_takes_nothing_keeps_a_bounded_number_of_frames(tmp_path: FilePath) -> None:
+    async with Cable(tmp_path) as cable:
+        asyncio.get_running_loop().remove_reader(cable._ends[cable.left][0])
+        async with Ends(cable) as ends:
+            for _ in range(4 * MOST_WAITING):
+                ends.left.send(bytes(1280), ends.to_right)
+            assert len(ends.left._waiting) == MOST_WAITING
+
+
+@pytest.mark.parametrize(("mtu", "block"), [(112, 16), (128, 32), (160, 64), (1280, 1024), (65535, 1024)])
+def test_blocks_fit_the_line(mtu: int, block: int) -> None:
+    line = SerialLine(Line("/dev/ttyUSB0", mtu=mtu))
+    room = line.room(Peer(line.address, line.address))
+    assert 2 ** (room.exponent + 4) == block <= room.payload < mtu
+
+
+def test_a_uri_says_the_line_its_speed_and_its_mtu() -> None:
+    assert Line.parse("coap+serial:///dev/ttyUSB0") == Line("/dev/ttyUSB0", 115_200, 1280)
+    assert Line.parse("coap+serial:///dev/ttyUSB0?speed=9600&mtu=128") == Line("/dev/ttyUSB0", 9600, 128)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "coap://127.0.0.1",
+        "coap+serial://host/dev/ttyUSB0",
+        "coap+serial:dev/ttyUSB0",
+        "coap+serial://",
+        "coap+serial:///dev/ttyUSB0?speed=fast",
+        "coap+serial:///dev/ttyUSB0?speed=12345",
+        "coap+serial:///dev/ttyUSB0?mtu=111",
+        "coap+serial:///dev/ttyUSB0?mtu=65536",
+        "coap+serial:///dev/ttyUSB0?parity=1",
+        "coap+serial:///dev/ttyUSB0#1",
+    ],
+)
+def test_other_uris_are_refused(uri: str) -> None:
+    with pytest.raises(ValueError, match=r".{20}"):
+        Line.parse(uri)
+
+
+def test_a_slow_line_waits_longer_for_an_acknowledgement() -> None:
+    assert 2 < Line("/dev/ttyUSB0").transmission.ack_timeout < 2.5
+    assert Line("/dev/ttyUSB0", speed=1200).transmission.ack_timeout > 20
+
+
+async def test_a_line_in_use_or_none_at_all_is_an_error_with_a_sentence(cable: Cable, tmp_path: FilePath) -> None:
+    async with Ends(cable):
+        with pytest.raises(OSError, match="in use"):
+            await SerialLine(Line(cable.left)).open(Heard())
+    with pytest.raises(OSError, match="No such file"):
+        await SerialLine(Line(str(tmp_path / "missing"))).open(Heard())
+    (tmp_path / "text").write_text("no terminal")
+    with pytest.raises(OSError, match="is no serial line"):
+        await SerialLine(Line(str(tmp_path / "text"))).open(Heard())
