@@ -4,6 +4,7 @@ Events have homes of their own, since both sides speak of registrations: `lwm2m.
 in `lwm2m.errors`, the HTTP interface is in `lwm2m.web`.
 """
 
+from lwm2m.address import Address
 from lwm2m.attributes import Attributes
 from lwm2m.client import Actuator, Client, DataModel
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
@@ -47,6 +48,7 @@ __all__ = [
     "MAX_ID",
     "NO_LINK",
     "Actuator",
+    "Address",
     "AiocoapEndpoint",
     "Answer",
     "Attributes",

@@ -14,7 +14,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from osap_bridge.config import TOPOLOGIES, Address, Config, ConfigError, Device, read_code, read_config
+from lwm2m import Address
+from osap_bridge.config import TOPOLOGIES, Config, ConfigError, Device, read_code, read_config
 from osap_bridge.failure import Failed
 from osap_bridge.installed import DuplicateTranslator
 from osap_bridge.store import StoreError

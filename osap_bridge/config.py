@@ -8,10 +8,10 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path as FilePath
-from typing import Any, NamedTuple
+from typing import Any
 
+from lwm2m import Address
 from osap_bridge.installed import Installed
 from osap_bridge.topology import ClientPerDevice, SingleClient, Topology
 
@@ -22,29 +22,6 @@ TOPOLOGIES = ("per-device", "single")
 
 class ConfigError(Exception):
     """The text is a sentence for people; it names file and line where there is one, and no verification code."""
-
-
-class Address(NamedTuple):
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """Read "127.0.0.1:8666" or "[::1]:8666"; port 0 takes a free one. Raises ValueError."""
-        found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+(?:%\w+)?)\]|([^\s:\[\]]+)):(\d{1,5})", text, re.ASCII)
-        if found is None or int(found[3]) > 65535:
-            raise ValueError(f"{text!r} is no address such as 127.0.0.1:8666 or [::1]:8666")
-        return cls(found[1] or found[2], int(found[3]))
-
-    @property
-    def is_loopback(self) -> bool:
-        try:
-            return ip_address(self.host.partition("%")[0]).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

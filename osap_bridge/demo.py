@@ -12,13 +12,13 @@ from typing import Any, Self
 
 import httpx
 
-from lwm2m import AiocoapEndpoint, Path, Value
+from lwm2m import Address, AiocoapEndpoint, Path, Value
 from lwm2m.server import Server
 from lwm2m.web import app
 from lwm2m.web.nodes import records_of
 from lwm2m.web.serving import serving
 from osap_bridge.bridge import Bridge
-from osap_bridge.config import Address, Config, Device
+from osap_bridge.config import Config, Device
 from osap_bridge.installed import find
 from osap_bridge.placement import Slot
 from osap_bridge.protocol import Entity

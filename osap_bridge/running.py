@@ -12,9 +12,9 @@ from pathlib import Path as FilePath
 
 import typer
 
-from lwm2m import shipped
+from lwm2m import Address, shipped
 from osap_bridge.bridge import Bridge
-from osap_bridge.config import Address, Config, Device
+from osap_bridge.config import Config, Device
 from osap_bridge.failure import Failed
 from osap_bridge.installed import Installed, find
 from osap_bridge.laws import violations

@@ -15,9 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lwm2m import Definitions, LwM2MError, NotRegistered, Path, Record, RequestFailed
+from lwm2m import Address, Definitions, LwM2MError, NotRegistered, Path, Record, RequestFailed
 from lwm2m.server import Deregistered, EndReason, Notified, ObservationEnded, Registered
-from osap_bridge.config import Address
 from osap_bridge.demo import LAMP, SENSOR, Demo, Refused
 from osap_bridge.protocol import Entity
 from osap_bridge.running import describe, stop_signal

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path as FilePath
 from typing import Any
 
-from lwm2m.cli.settings import Address, OptionError, ServerSettings, SettingsError
+from lwm2m.address import Address
+from lwm2m.cli.settings import OptionError, ServerSettings, SettingsError, address
 from lwm2m.cli.toml_lines import Table, TomlFile, tables
 from lwm2m.cli.values import parse_value
 from lwm2m.model.checking import check
@@ -82,8 +83,8 @@ _OPERATION: dict[str, type] = {
     "continue_on_error": bool,
 }
 _READERS: dict[str, Callable[[str], Any]] = {
-    "coap": Address.parse,
-    "http": Address.parse,
+    "coap": address,
+    "http": address,
     "objects": FilePath,
     "state": FilePath,
 }

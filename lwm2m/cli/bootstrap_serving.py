@@ -10,9 +10,9 @@ from typing import Any
 
 import typer
 
+from lwm2m.address import Address
 from lwm2m.cli.bootstrap_file import bootstrap_configs, bootstrap_settings
 from lwm2m.cli.failure import Failed
-from lwm2m.cli.settings import Address
 from lwm2m.cli.starting import definitions_in, listening
 from lwm2m.cli.stopping import stopped
 from lwm2m.cli.toml_lines import TomlFile

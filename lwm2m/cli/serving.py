@@ -10,8 +10,9 @@ from pathlib import Path as FilePath
 
 import typer
 
+from lwm2m.address import Address
 from lwm2m.cli.failure import Failed
-from lwm2m.cli.settings import Address, ServerSettings
+from lwm2m.cli.settings import ServerSettings
 from lwm2m.cli.starting import definitions_in, listening
 from lwm2m.cli.stopping import stopped
 from lwm2m.cli.trace import Trace

@@ -9,9 +9,10 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path as FilePath
-from typing import Any, NamedTuple
+from typing import Any
+
+from lwm2m.address import Address
 
 STACKS = ("aiocoap",)
 
@@ -22,29 +23,6 @@ class SettingsError(Exception):
 
 class OptionError(SettingsError):
     """The setting was an option of the command."""
-
-
-class Address(NamedTuple):
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """Read "127.0.0.1:5683" or "[::1]:5683"; port 0 takes a free one. Raises SettingsError."""
-        found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+(?:%\w+)?)\]|([^\s:\[\]]+)):(\d{1,5})", text, re.ASCII)
-        if found is None or int(found[3]) > 65535:
-            raise SettingsError(f"{text!r} is no address such as 127.0.0.1:5683 or [::1]:5683.")
-        return cls(found[1] or found[2], int(found[3]))
-
-    @property
-    def is_loopback(self) -> bool:
-        try:
-            return ip_address(self.host.partition("%")[0]).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 COAP = Address("127.0.0.1", 5683)
@@ -80,8 +58,8 @@ KINDS: dict[str, type] = {
     "insecure": bool,
 }
 READERS: dict[str, Callable[[str], Any]] = {
-    "coap": Address.parse,
-    "http": Address.parse,
+    "coap": lambda text: address(text),
+    "http": lambda text: address(text),
     "objects": lambda text: FilePath(text),
     "state": lambda text: FilePath(text),
     "coap_stack": lambda text: _known_stack(text),
@@ -102,6 +80,14 @@ def server_settings(file: FilePath | None, options: Mapping[str, Any]) -> Server
 def _read(texts: Mapping[str, Any]) -> dict[str, Any]:
     """Raises SettingsError."""
     return {name: READERS[name](value) if name in READERS else value for name, value in texts.items()}
+
+
+def address(text: str) -> Address:
+    """Raises SettingsError."""
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        raise SettingsError(f"{error}.") from None
 
 
 def _known_stack(name: str) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path as FilePath
 
+from lwm2m.address import Address
 from lwm2m.cli.failure import Failed
-from lwm2m.cli.settings import Address
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import DefinitionError, with_folder
 

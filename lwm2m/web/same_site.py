@@ -13,6 +13,8 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from lwm2m.address import is_loopback
+
 
 class SameSite:
     """Answers 403 to a request whose `Origin` is not its `Host`, and where the interface is bound to loopback, to one
@@ -42,12 +44,6 @@ class SameSite:
         return bool(name) and (
             "." not in name or name.endswith(".localhost") or name == self._bound or _is_address(name)
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches that address; of names, localhost is the one that is known."""
-    bare = host.partition("%")[0]
-    return ip_address(bare).is_loopback if _is_address(bare) else host == "localhost"
 
 
 def _name(host: str) -> str:

@@ -13,13 +13,14 @@ from typing import Any
 
 import pytest
 
+from lwm2m.address import Address
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.errors import BadRequest, InternalServerError, LwM2MError, NotFound
 from lwm2m.model.path import Path
 from lwm2m.server import Deregistered, Notified, NotRegistered, Registered, Server
 from osap_bridge import Entity
 from osap_bridge.bridge import Bridge, StateInUse
-from osap_bridge.config import Address, Config, Device
+from osap_bridge.config import Config, Device
 from osap_bridge.installed import find
 from osap_bridge.osap.device_events import AuthenticationFailed, DeviceEvent, Online, Reconnect
 from osap_bridge.osap.device_thing import Refusal

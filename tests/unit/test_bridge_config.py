@@ -4,7 +4,8 @@ from pathlib import Path as FilePath
 
 import pytest
 
-from osap_bridge.config import Address, Config, ConfigError, Device, default_state, read_config
+from lwm2m import Address
+from osap_bridge.config import Config, ConfigError, Device, default_state, read_config
 from osap_bridge.topology import ClientPerDevice, SingleClient
 
 EXAMPLE = FilePath(__file__).resolve().parents[2] / "examples" / "osap-bridge.toml"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lwm2m.cli.settings import Address, ServerSettings, SettingsError, server_settings
+from lwm2m.address import Address
+from lwm2m.cli.settings import ServerSettings, SettingsError, server_settings
 
 
 @pytest.fixture
@@ -58,8 +59,10 @@ def test_a_missing_file_is_a_sentence(file: Path) -> None:
 
 @pytest.mark.parametrize("text", ["127.0.0.1", "::1:5683", "[::1]", "host:70000", ":5683", "a b:1", "127.0.0.1:-1", ""])
 def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match="is no address"):
+    with pytest.raises(ValueError, match="is no address"):
         Address.parse(text)
+    with pytest.raises(SettingsError, match="is no address"):
+        server_settings(None, {"coap": text})
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1:0", "[::1]:5683", "localhost:5683", "127.8.8.8:1"])
