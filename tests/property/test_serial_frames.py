@@ -12,8 +12,6 @@ datagrams = st.lists(st.binary(min_size=1, max_size=LARGEST), max_size=8)
 noise = st.binary(max_size=4 * LARGEST)
 special = st.sampled_from([b"\xc0", b"\xdb", b"\xdc", b"\xdd", b"\xff"])
 of_the_frame = st.lists(special, min_size=1, max_size=40).map(b"".join)
-    b"".join
-)
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
