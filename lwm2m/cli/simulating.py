@@ -25,9 +25,9 @@ from lwm2m.client.local_address import local_hosts
 from lwm2m.client.standard_objects.event_log import EventLog
 from lwm2m.client.standard_objects.simulated_device import SimulatedDevice
 from lwm2m.client.versions import in_force
-from lwm2m.coap.aiocoap_stack import parse_uri
 from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.stacks import STACKS, open_endpoint
+from lwm2m.coap.uri import parse_uri
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import DefinitionError, with_folder
 from lwm2m.model.path import Path

@@ -29,9 +29,10 @@ from lwm2m.client.standard_objects import server as server_object
 from lwm2m.client.standard_objects.standard_object import StandardObject
 from lwm2m.client.transport import Sockets, Transport
 from lwm2m.client.versions import in_force, said_versions
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint, parse_uri
+from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.endpoint import Endpoint, Limits
 from lwm2m.coap.message import Code, Peer, Request, Response
+from lwm2m.coap.uri import parse_uri
 from lwm2m.model.checking import check
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import shipped

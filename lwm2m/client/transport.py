@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 
 from lwm2m.client.local_address import local_hosts
-from lwm2m.coap.aiocoap_stack import parse_uri
 from lwm2m.coap.endpoint import Endpoint, Handler, Unreachable
 from lwm2m.coap.message import Subscription
+from lwm2m.coap.uri import parse_uri
 
 
 class Sockets:

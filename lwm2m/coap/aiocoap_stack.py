@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from aiocoap.pipe import Pipe
 
@@ -27,8 +26,8 @@ from lwm2m.coap.endpoint import (
 )
 from lwm2m.coap.message import Peer, Request, Response, Subscription
 from lwm2m.coap.udp_socket import OpenSocket, bind, host_port, plain_host, resolve
+from lwm2m.coap.uri import parse_uri
 
-COAP_PORT = 5683
 RESOLVING_TIME = 10.0
 """Seconds that the name service gets."""
 
@@ -157,22 +156,6 @@ class _Running:
         self.notifying.stop()
         await self.serving.stop()
         await self.layers.shutdown()
-
-
-def parse_uri(uri: str) -> tuple[str, int]:
-    """Host and port of "coap://host:port"; the port is 5683 where none is given. Raises ValueError with a sentence."""
-    parts = urlsplit(uri)
-    if parts.scheme != "coap":
-        raise ValueError(f"{uri!r} is not a coap:// URI; this endpoint speaks CoAP over UDP only")
-    try:
-        port = parts.port
-    except ValueError:
-        raise ValueError(f"the port in {uri!r} is not a number from 1 to 65535") from None
-    if not parts.hostname or port == 0:
-        raise ValueError(f"{uri!r} names no host and port")
-    if "@" in parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError(f"{uri!r} has more than a host and a port")
-    return parts.hostname, COAP_PORT if port is None else port
 
 
 def _harmless(tracer: Tracer) -> Tracer:

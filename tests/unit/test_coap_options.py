@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lwm2m.coap.aiocoap_stack import parse_uri
 from lwm2m.coap.endpoint import Transmission
 from lwm2m.coap.message import Code, Peer, Response
 from lwm2m.coap.option_shape import LENGTHS, misshapen_option
 from lwm2m.coap.stacks import open_endpoint
+from lwm2m.coap.uri import parse_uri
 from tests.lockstep import CON, Datagram
 
 
