@@ -1,19 +1,10 @@
-"""A store in one SQLite file, readable by its owner only.
-
-Writes happen in a thread of their own, one transaction a `commit`, and reach the disk before it returns. The file
-belongs to one process at a time.
-"""
+"""A store in one SQLite file; one transaction a `commit`."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path as FilePath
-from typing import TypeVar
 
 from lwm2m.errors import LwM2MError
 from lwm2m.model.path import Path
@@ -25,6 +16,7 @@ from lwm2m.server.registry import Registration, RegistrationChange
 from lwm2m.server.store import Change, Kept, KeptObservation, StoreError
 from lwm2m.server.store.operation_json import operation_from_json, operation_to_json
 from lwm2m.server.store.registration_json import registration_from_json, registration_to_json
+from lwm2m.server.store.sqlite_file import SqliteFile, transaction
 
 FILE_NAME = "lwm2m-server.sqlite3"
 _VERSION = 1
@@ -42,94 +34,36 @@ CREATE TABLE request (
 CREATE INDEX request_endpoint ON request (endpoint);
 """
 
-Result = TypeVar("Result")
-
 
 class SqliteStore:
     """`folder` is made when it is missing. Nothing is opened before `load`."""
 
     def __init__(self, folder: FilePath) -> None:
         self.path = folder / FILE_NAME
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lwm2m-sqlite")
-        self._database: sqlite3.Connection | None = None
+        self._file = SqliteFile(self.path, _SCHEMA, _VERSION)
 
     async def load(self) -> Kept:
         """Raises StoreError, also when another process has the file."""
-        return await self._run(self._load)
+        return await self._file.run(self._load)
 
     async def commit(self, changes: Sequence[Change]) -> None:
         """Raises StoreError; then none of the changes happened."""
-        await self._run(lambda: self._commit(changes))
+        await self._file.run(lambda database: _commit(database, changes))
 
     async def close(self) -> None:
-        try:
-            await self._run(self._close)
-        finally:
-            self._thread.shutdown()
+        await self._file.close()
 
-    async def _run(self, work: Callable[[], Result]) -> Result:
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except sqlite3.OperationalError as error:
-            taken = error.sqlite_errorcode == sqlite3.SQLITE_BUSY
-            reason = "another process has it" if taken else str(error)
-            raise StoreError(f"{self.path} cannot be used: {reason}") from error
-        except (OSError, sqlite3.Error, UnicodeError) as error:
-            raise StoreError(f"{self.path} cannot be used: {error}") from error
-
-    def _load(self) -> Kept:
-        database = self._open()
+    def _load(self, database: sqlite3.Connection) -> Kept:
         try:
             return Kept(tuple(_registrations(database)), tuple(_observations(database)), tuple(_queue(database)))
         except (ValueError, TypeError, KeyError, LwM2MError) as error:
             raise StoreError(f"{self.path} holds what this program did not write: {error!r}") from error
 
-    def _open(self) -> sqlite3.Connection:
-        if self._database is None:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
-            database = sqlite3.connect(self.path, timeout=0.5, isolation_level=None)
-            try:
-                self._prepare(database)
-            except BaseException:
-                database.close()
-                raise
-            self._database = database
-        return self._database
 
-    def _prepare(self, database: sqlite3.Connection) -> None:
-        for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
-            database.execute(f"PRAGMA {pragma}")
-        with _transaction(database):
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version > _VERSION:
-                raise StoreError(f"{self.path} was written by a newer version of this program")
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    database.execute(statement)
-                database.execute(f"PRAGMA user_version = {_VERSION}")
-
-    def _commit(self, changes: Sequence[Change]) -> None:
-        with _transaction(self._open()) as database:
-            for change in changes:
-                _apply(database, change)
-
-    def _close(self) -> None:
-        if self._database is not None:
-            self._database.close()
-            self._database = None
-
-
-@contextmanager
-def _transaction(database: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield database
-        database.execute("COMMIT")
-    except BaseException:
-        if database.in_transaction:
-            database.execute("ROLLBACK")
-        raise
+def _commit(database: sqlite3.Connection, changes: Sequence[Change]) -> None:
+    with transaction(database):
+        for change in changes:
+            _apply(database, change)
 
 
 def _apply(database: sqlite3.Connection, change: Change) -> None:
