@@ -8,22 +8,35 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Generic, NamedTuple, TypeVar
 
+from lwm2m.coap.packet import uint_value
+
 LARGEST_EXPONENT = 6
-"""Blocks of 1024 bytes; 7 is BERT and for reliable transports only."""
+"""Blocks of 1024 bytes."""
+BERT = 7
+"""Any number of blocks of 1024 bytes in one message, over reliable transports only. RFC 8323 §6"""
 
 T = TypeVar("T")
 
 
 class Block(NamedTuple):
-    """The value of a Block1 or Block2 option."""
+    """The value of a Block1 or Block2 option. RFC 7959 §2.2"""
 
     number: int
     more: bool
     exponent: int
 
+    @classmethod
+    def decode(cls, value: bytes) -> Block:
+        number = int.from_bytes(value, "big")
+        return cls(number >> 4, bool(number & 8), number & 7)
+
+    def encode(self) -> bytes:
+        return uint_value(self.number << 4 | self.more << 3 | self.exponent)
+
     @property
     def size(self) -> int:
-        return int(2 ** (self.exponent + 4))
+        """What the number counts in."""
+        return int(2 ** (min(self.exponent, LARGEST_EXPONENT) + 4))
 
     @property
     def start(self) -> int:
@@ -34,15 +47,18 @@ class Block(NamedTuple):
         return self.exponent <= LARGEST_EXPONENT
 
     def fits(self, payload: bytes) -> bool:
-        """Every block but the last is full, and the last is not longer. RFC 7959 §2.3."""
+        """Every block but the last is full, and the last is not longer. RFC 7959 §2.3, RFC 8323 §6."""
+        if self.exponent == BERT:
+            return not self.more or (len(payload) > 0 and len(payload) % self.size == 0)
         return len(payload) == self.size if self.more else len(payload) <= self.size
 
 
-def block_at(body: bytes, start: int, exponent: int) -> tuple[Block, bytes]:
-    """The block that begins `start` bytes into the body, and its bytes. `start` is a multiple of the block size."""
-    size = 2 ** (exponent + 4)
-    payload = body[start : start + size]
-    return Block(start // size, start + size < len(body), exponent), payload
+def block_at(body: bytes, start: int, exponent: int, room: int = 0) -> tuple[Block, bytes]:
+    """The block that begins `start` bytes into the body, and its bytes. `start` is a multiple of the block size. With
+    BERT it is as many whole blocks as `room` bytes hold, and one at least."""
+    size = Block(0, False, exponent).size
+    length = max(size, room // size * size) if exponent == BERT else size
+    return Block(start // size, start + length < len(body), exponent), body[start : start + length]
 
 
 def body_tag(body: bytes) -> bytes:

@@ -1,0 +1,116 @@
+"""The asking half of CoAP: requests with bodies of any size, and observations of peers, over any carrier."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from lwm2m.coap.carrier import Carrier
+from lwm2m.coap.endpoint import Limits, TooBusy, Traced, Tracer, Transmission
+from lwm2m.coap.message import Peer, Request, Response
+from lwm2m.coap.observing import RunningObservation
+from lwm2m.coap.opened import BEGIN, Opened, is_observed
+from lwm2m.coap.packet import Packet
+from lwm2m.coap.packets import request_options
+from lwm2m.coap.tokens import Tokens
+from lwm2m.coap.transfer import Transfer
+
+
+class Asking:
+    """Sends the requests of one endpoint and joins what comes back. When the carrier ends it fails what waits here."""
+
+    def __init__(self, carrier: Carrier, limits: Limits, transmission: Transmission, tracer: Tracer | None) -> None:
+        self.carrier = carrier
+        self.max_body = limits.max_body
+        self._max_pending = limits.max_pending_per_peer
+        self._patience = transmission.max_wait
+        self._tracer = tracer
+        self._tokens = Tokens()
+        self._pending: dict[Peer, int] = {}
+        self._uploads: dict[object, set[int]] = {}
+        self._fetching: set[asyncio.Task[None]] = set()
+
+    async def request(self, peer: Peer, request: Request, timeout: float | None) -> Response:
+        self._take_place(peer)
+        try:
+            return await Transfer(self, peer, request, self._deadline(timeout)).run()
+        finally:
+            self._leave_place(peer)
+
+    async def observe(self, peer: Peer, request: Request, timeout: float | None) -> RunningObservation:
+        request = replace(request, observe=BEGIN, token=b"")
+        self._take_place(peer)
+        try:
+            transfer = Transfer(self, peer, request, self._deadline(timeout))
+            opened = await transfer.open()
+            try:
+                message = opened.first.result()
+                first = replace(await transfer.whole(message), observing=is_observed(message))
+            except BaseException:
+                opened.close()
+                raise
+        finally:
+            self._leave_place(peer)
+        self.trace(peer, first, opened.packet.token, incoming=True)
+        return RunningObservation(self, peer, request, opened, first)
+
+    async def stop(self) -> None:
+        """What observations still fetch is given up."""
+        fetching = list(self._fetching)
+        for task in fetching:
+            task.cancel()
+        await asyncio.gather(*fetching, return_exceptions=True)
+
+    # For transfers and observations
+
+    def send(self, peer: Peer, packet: Packet, confirmable: bool, deadline: float | None) -> Opened:
+        return Opened(self.carrier, peer, packet, confirmable, deadline, self._patience)
+
+    def new_token(self) -> bytes:
+        return self._tokens.new()
+
+    def fetch(self, fetching: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """The rest of a notification that is larger than a message."""
+        task = asyncio.get_running_loop().create_task(fetching, name="lwm2m-notification")
+        self._fetching.add(task)
+        task.add_done_callback(self._fetching.discard)
+        return task
+
+    def trace(self, peer: Peer, message: Request | Response, token: bytes, *, incoming: bool) -> None:
+        if self._tracer is not None:
+            self._tracer(Traced(peer, incoming, message, token))
+
+    @contextmanager
+    def upload(self, peer: Peer, request: Request) -> Iterator[int]:
+        """A number that tells this upload from the others of the same resource that run; 0 for the first. RFC 9175
+        §3.3"""
+        resource = peer, request.method, tuple(sorted(request_options(request).items()))
+        running = self._uploads.setdefault(resource, set())
+        number = min(set(range(len(running) + 1)) - running)
+        running.add(number)
+        try:
+            yield number
+        finally:
+            running.discard(number)
+            if not running:
+                self._uploads.pop(resource, None)
+
+    @staticmethod
+    def _deadline(timeout: float | None) -> float | None:
+        return None if timeout is None else asyncio.get_running_loop().time() + timeout
+
+    def _take_place(self, peer: Peer) -> None:
+        pending = self._pending.get(peer, 0)
+        if pending >= self._max_pending:
+            raise TooBusy(f"{pending} requests to {peer} are waiting already")
+        self._pending[peer] = pending + 1
+
+    def _leave_place(self, peer: Peer) -> None:
+        pending = self._pending[peer] - 1
+        if pending:
+            self._pending[peer] = pending
+        else:
+            del self._pending[peer]
