@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
 import typer
 
-from lwm2m.address import Address
 from lwm2m.cli.bootstrap_file import bootstrap_configs, bootstrap_settings
-from lwm2m.cli.failure import Failed
-from lwm2m.cli.starting import definitions_in, listening
-from lwm2m.cli.stopping import stopped
+from lwm2m.cli.starting import definitions_in
 from lwm2m.cli.toml_lines import TomlFile
 from lwm2m.cli.trace import Trace
+from lwm2m.cli.until_stopped import serve_until_stopped
 from lwm2m.cli.values import printable
 from lwm2m.coap.stacks import open_endpoint
 from lwm2m.server import (
@@ -26,12 +22,10 @@ from lwm2m.server import (
     BootstrapServer,
     Overflow,
     SessionEvent,
-    StoreError,
 )
 from lwm2m.server.store.configurations import MemoryConfigurations
 from lwm2m.server.store.sqlite_configurations import SqliteConfigurations
 from lwm2m.web import bootstrap_app
-from lwm2m.web.serving import serving
 
 _TOLD = {
     SessionEvent.NEW_SESSION: "+",
@@ -52,40 +46,11 @@ async def run(config: FilePath | None, options: Mapping[str, Any]) -> None:
     endpoint = open_endpoint(*settings.coap, tracer=Trace(definitions, typer.echo) if settings.trace else None)
     store = MemoryConfigurations() if settings.state is None else SqliteConfigurations(settings.state)
     server = BootstrapServer([endpoint], configs, definitions, store)
-    async with AsyncExitStack() as stack:
-        with listening("HTTP", settings.http):
-            http = await stack.enter_async_context(serving(bootstrap_app(server), *settings.http))
-        with listening("CoAP", settings.coap):
-            await _start(server)
-        stack.push_async_callback(server.stop)
-        await stack.enter_async_context(_telling(server))
-        stop = asyncio.create_task(stopped(), name="stop")
-        await asyncio.sleep(0)  # who reads the addresses may send a signal at once
-        typer.echo(f"CoAP  {endpoint.uri}")
-        typer.echo(f"HTTP  http://{Address(*http)}")
-        await stop
-
-
-async def _start(server: BootstrapServer) -> None:
-    try:
-        await server.start()
-    except StoreError as error:
-        raise Failed(f"what the server kept cannot be used: {error}.") from None
-
-
-@asynccontextmanager
-async def _telling(server: BootstrapServer) -> AsyncIterator[None]:
-    """Print who begins and how it ends while inside."""
-    telling = asyncio.create_task(_tell(server, server.events()), name="telling")
-    try:
-        yield
-    finally:
-        telling.cancel()
-        with suppress(asyncio.CancelledError):
-            await telling
+    await serve_until_stopped(server, endpoint, bootstrap_app(server), settings, lambda: _tell(server, server.events()))
 
 
 async def _tell(server: BootstrapServer, events: BootstrapEventStream) -> None:
+    """Print who begins and how it ends."""
     while await _told(events):
         typer.echo("more happened than could be printed")
         events = server.events()
