@@ -1,9 +1,29 @@
-"""What all tests share: Hypothesis profiles."""
+"""What all tests share: Hypothesis profiles, and which CoAP stack lies under what names none.
+
+`--coap-stack NAME` runs everything over one stack, the fixture `each_stack` a test over all of them."""
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from lwm2m.coap import stacks
 
 settings.register_profile("default", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("fuzz", parent=settings.get_profile("default"), max_examples=20_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--coap-stack", choices=sorted(stacks.STACKS), help="the CoAP stack of what names none")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    stacks.DEFAULT_STACK = config.getoption("--coap-stack") or stacks.DEFAULT_STACK
+
+
+@pytest.fixture(params=sorted(stacks.STACKS))
+def each_stack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The stack of everything that names none, one after the other."""
+    monkeypatch.setattr(stacks, "DEFAULT_STACK", request.param)
+    return str(request.param)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.counted_socket import Count, counted
 from lwm2m.coap.endpoint import Endpoint, Limits, Tracer, Transmission
-from lwm2m.coap.udp_socket import bind
+from lwm2m.coap.udp_socket import OpenSocket, bind
 
 STACKS: dict[str, Callable[..., Endpoint]] = {"aiocoap": AiocoapEndpoint}
 DEFAULT_STACK = "aiocoap"
@@ -17,15 +17,19 @@ def open_endpoint(
     host: str = "127.0.0.1",
     port: int = 0,
     *,
-    stack: str = DEFAULT_STACK,
+    stack: str | None = None,
     limits: Limits = Limits(),  # noqa: B008  # immutable
     transmission: Transmission = Transmission(),  # noqa: B008  # immutable
     tracer: Tracer | None = None,
     count: Count | None = None,
+    open_socket: OpenSocket = bind,
 ) -> Endpoint:
-    """An endpoint, not started yet; `count` is told of each datagram. Raises ValueError with a sentence for a stack
-    that does not exist."""
-    if stack not in STACKS:
-        raise ValueError(f"there is no CoAP stack {stack!r}; choose from: {', '.join(sorted(STACKS))}")
-    open_socket = bind if count is None else counted(bind, count)
-    return STACKS[stack](host, port, limits=limits, transmission=transmission, tracer=tracer, open_socket=open_socket)
+    """An endpoint, not started yet, of this stack or of `DEFAULT_STACK`; `count` is told of each datagram.
+    `open_socket` gives another network than the machine's own, see `lwm2m.testing`. Raises ValueError with a sentence
+    for a stack that does not exist."""
+    name = DEFAULT_STACK if stack is None else stack
+    if name not in STACKS:
+        raise ValueError(f"there is no CoAP stack {name!r}; choose from: {', '.join(sorted(STACKS))}")
+    if count is not None:
+        open_socket = counted(open_socket, count)
+    return STACKS[name](host, port, limits=limits, transmission=transmission, tracer=tracer, open_socket=open_socket)

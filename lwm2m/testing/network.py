@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
-from lwm2m.coap.endpoint import Limits, Tracer, Transmission
+from lwm2m.coap.endpoint import Endpoint, Limits, Tracer, Transmission
+from lwm2m.coap.stacks import open_endpoint
 from lwm2m.coap.udp_socket import Ancillary, SocketAddress, host_port
 from lwm2m.testing.datagram import Datagram
 from lwm2m.testing.virtual_time import clock
@@ -154,10 +154,18 @@ class Network:
         limits: Limits = Limits(),  # noqa: B008  # immutable
         transmission: Transmission = Transmission(),  # noqa: B008  # immutable
         tracer: Tracer | None = None,
-    ) -> AiocoapEndpoint:
-        """The CoAP stack of production on a host of this network; port 0 takes a free one."""
-        return AiocoapEndpoint(
-            host, port, limits=limits, transmission=transmission, tracer=tracer, open_socket=self.open_socket
+        stack: str | None = None,
+    ) -> Endpoint:
+        """A real endpoint on a host of this network, of this CoAP stack or of the one that is the default; port 0 takes
+        a free one. Raises ValueError for a stack that does not exist."""
+        return open_endpoint(
+            host,
+            port,
+            stack=stack,
+            limits=limits,
+            transmission=transmission,
+            tracer=tracer,
+            open_socket=self.open_socket,
         )
 
     async def open_socket(self, host: str, port: int) -> MemorySocket:

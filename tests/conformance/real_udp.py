@@ -7,8 +7,8 @@ import socket
 from collections.abc import Iterable
 from typing import Any
 
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
-from lwm2m.coap.endpoint import Limits
+from lwm2m.coap.endpoint import Endpoint, Limits
+from lwm2m.coap.stacks import open_endpoint
 from lwm2m.coap.udp_socket import Ancillary, DatagramSocket, SocketAddress, bind
 from lwm2m.testing import Crossing
 
@@ -51,8 +51,8 @@ class RealUdp:
         port: int = 0,  # noqa: ARG002  # a free one, whatever the case wants
         *,
         limits: Limits = Limits(),  # noqa: B008  # immutable
-    ) -> AiocoapEndpoint:
+    ) -> Endpoint:
         async def open_socket(address: str, free: int) -> DatagramSocket:
             return RecordingSocket(await bind(address, free), host, self.crossings)
 
-        return AiocoapEndpoint("127.0.0.1", 0, limits=limits, open_socket=open_socket)
+        return open_endpoint("127.0.0.1", 0, limits=limits, open_socket=open_socket)

@@ -14,6 +14,8 @@ from lwm2m.server import BootstrapConfigs, BootstrapServer, ServerAccount, Sessi
 from lwm2m.testing import Conditions, Network, clock, in_virtual_time
 from tests.wire import SERVER_URI, server_on
 
+pytestmark = pytest.mark.usefixtures("each_stack")
+
 BOOTSTRAP = "10.0.0.2"
 EXCHANGE_LIFETIME = 247.0
 """Seconds until nothing that was lost is sent again: no session runs any more."""

@@ -18,6 +18,8 @@ from lwm2m.server import Notified, Registered, Sent, Server
 from lwm2m.testing import Conditions, Network, clock, in_virtual_time
 from tests.wire import client_on, server_on
 
+pytestmark = pytest.mark.usefixtures("each_stack")
+
 LOSSY = Conditions(loss=0.3, delay=(0.02, 0.2))
 WORST = Conditions(loss=0.2, duplication=0.5, delay=(0.01, 3.0))
 DOUBLING = Conditions(duplication=0.6, delay=(0.01, 1.0))
