@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import isclose
@@ -93,7 +93,7 @@ class Schema:
         """Why the value is not allowed, as a sentence; None where it is."""
         if self.type is not None and not _IS_A[self.type](value):
             return f"{where} is not of type {self.type}"
-        if self.enum is not None and not any(_same(value, allowed) for allowed in self.enum):
+        if self.enum is not None and _identity(value) not in map(_identity, self.enum):
             return f"{where} is none of the values allowed"
         for check in _CHECKS:
             if (reason := check(self, value, where)) is not None:
@@ -216,9 +216,13 @@ _IS_A: dict[Type, Callable[[Any], bool]] = {
 }
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Equal as JSON: True is not 1."""
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+def _identity(value: Any) -> Hashable:
+    """Equal for what is equal as JSON: True is not 1."""
+    if isinstance(value, dict):
+        return dict, frozenset((name, _identity(item)) for name, item in value.items())
+    if isinstance(value, list):
+        return list, tuple(map(_identity, value))
+    return isinstance(value, bool), value
 
 
 def _check_number(schema: Schema, value: Any, where: str) -> str | None:
@@ -238,11 +242,14 @@ def _check_number(schema: Schema, value: Any, where: str) -> str | None:
 
 
 def _is_multiple(value: float, step: float) -> bool:
-    """A tenth is not exact in binary: 0.3 is a multiple of 0.1."""
+    """A tenth is not exact in binary: 0.3 is a multiple of 0.1. So many steps that no float counts them are none."""
     if isinstance(value, int) and isinstance(step, int):
         return value % step == 0
-    quotient = value / step
-    return isclose(quotient, round(quotient), rel_tol=1e-9, abs_tol=1e-9)
+    try:
+        quotient = value / step
+        return isclose(quotient, round(quotient), rel_tol=1e-9, abs_tol=1e-9)
+    except OverflowError:
+        return False
 
 
 def _check_string(schema: Schema, value: Any, where: str) -> str | None:
@@ -256,7 +263,7 @@ def _check_array(schema: Schema, value: Any, where: str) -> str | None:
         return None
     if (reason := _check_count(len(value), schema.min_items, schema.max_items, where, "items")) is not None:
         return reason
-    if schema.unique_items and any(_same(one, other) for i, one in enumerate(value) for other in value[:i]):
+    if schema.unique_items and len(set(map(_identity, value))) < len(value):
         return f"{where} holds an item twice"
     if schema.items is not None:
         for number, item in enumerate(value):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,12 @@ def test_the_shipped_profiles_are_read(path: Path) -> None:
         ({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}, [0.5], [0, 1, "x"]),
         ({"type": "number", "multipleOf": 0.1}, [0.3, 2.7, 5], [0.35]),
         ({"type": "integer", "multipleOf": 5}, [0, 10, -5], [3]),
+        ({"type": "number", "multipleOf": 0.1}, [10**300], [10**400, 1e308]),
+        (
+            {"type": "array", "uniqueItems": True},
+            [[1, True, "1", [1], {"a": 1}], [[1], [True]]],
+            [[1, 1.0], [[1], [1]]],
+        ),
         ({"enum": ["a", 1, False]}, ["a", 1, False, 1.0], ["b", True, 0]),
         ({"type": "string", "minLength": 1, "maxLength": 3}, ["a", "äöü"], ["", "abcd", 1]),
         (
@@ -222,3 +229,10 @@ def test_schemas_nest_only_so_deep() -> None:
         schema = {"items": schema}
     with pytest.raises(InvalidSchema):
         parse_schema(schema)
+
+
+def test_whether_items_are_unique_is_found_in_linear_time() -> None:
+    schema = parse_schema({"type": "array", "uniqueItems": True})
+    started = time.thread_time()
+    assert schema.allows(list(range(50_000)))
+    assert time.thread_time() - started < 1
