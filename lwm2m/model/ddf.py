@@ -22,6 +22,7 @@ from lwm2m.model.path import MAX_ID
 
 NOT_DEFINITIONS = {"DDFList"}
 MAX_DEPTH = 16
+_ID = re.compile(r"0*[0-9]{1,5}")
 
 
 class DefinitionError(ValueError):
@@ -110,6 +111,8 @@ def _tree(document: bytes) -> _Element:
         raise _Malformed(parser.getLineNumber() or 1, "a DOCTYPE is not allowed") from None
     except SAXParseException as error:
         raise _Malformed(error.getLineNumber() or 1, f"not well-formed XML: {error.getMessage()}") from None
+    except (LookupError, ValueError) as error:
+        raise _Malformed(parser.getLineNumber() or 1, f"an encoding that cannot be read: {error}") from None
     return builder.root
 
 
@@ -188,8 +191,8 @@ def _flag(element: _Element, tag: str, *, yes: str, no: str) -> bool:
 
 
 def _id(text: str, line: int, what: str) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) > MAX_ID:
-        raise _Malformed(line, f"{text!r} is not {what}: a number from 0 to {MAX_ID}")
+    if not _ID.fullmatch(text) or int(text) > MAX_ID:
+        raise _Malformed(line, f"{text[:20]!r} is not {what}: a number from 0 to {MAX_ID}")
     return int(text)
 
 

@@ -133,6 +133,17 @@ def test_a_doctype_is_refused(doctype: str) -> None:
         parse(document(HEAD, head=doctype))
 
 
+@pytest.mark.parametrize("encoding", ["utf-9", "utf-7", "utf-16-le", "punycode", "rot13"])
+def test_an_encoding_that_cannot_be_read_is_refused(encoding: str) -> None:
+    with pytest.raises(DefinitionError, match=":1: "):
+        parse(document(HEAD, head=f'<?xml version="1.0" encoding="{encoding}"?>'))
+
+
+def test_a_number_of_thousands_of_digits_is_refused() -> None:
+    with pytest.raises(DefinitionError, match="is not an ObjectID"):
+        parse(document(HEAD.replace("26241", "9" * 5000)))
+
+
 def test_everything_shipped_loads() -> None:
     definitions = shipped()
     assert len(list(definitions)) == 327
