@@ -193,26 +193,26 @@ class MessageLayer(MessageManager):  # type: ignore[misc]  # aiocoap is not type
         self._received.clear()
 
     def _deduplicate_message(self, message: Message) -> bool:
-        seen = self._received.check(_received_key(message), self.loop.time())
-        if seen is None:
+        key = _received_key(message)
+        answer = self._received.find(key, self.loop.time())
+        if answer is None:
+            self._received.keep(key)
             return False
-        if message.mtype is CON and seen.answer is not None:
-            self.message_interface.send_datagram(seen.answer, message.remote)
+        if message.mtype is CON and answer:
+            self.message_interface.send_datagram(answer, message.remote)
         return True
 
     def _store_response_for_duplicates(self, message: Message) -> None:
         if message.mtype is ACK:
-            self._received.answered(_received_key(message), message.encode())
+            self._received.keep(_received_key(message), message.encode())
 
     def _process_response(self, response: Message) -> bool:
         key = "response", *_received_key(response)
-        if response.mtype is CON:
-            seen = self._received.check(key, self.loop.time())
-            if seen is not None and seen.answer is not None:
-                return True
+        if response.mtype is CON and self._received.find(key, self.loop.time()) is not None:
+            return True
         wanted = bool(super()._process_response(response))
         if wanted:
-            self._received.answered(key, b"")
+            self._received.keep(key)
         if not wanted and response.mtype is NON and response.opt.observe is not None:
             self._reset(response)
         return wanted

@@ -4,40 +4,49 @@ from __future__ import annotations
 
 import pytest
 
-from lwm2m.coap.duplicates import EXCHANGE_LIFETIME, Duplicates, Seen
+from lwm2m.coap.duplicates import EXCHANGE_LIFETIME, Duplicates
 from lwm2m.coap.notification_order import is_newer
 
 
-def test_a_request_is_new_once() -> None:
+def test_a_message_is_new_once() -> None:
     duplicates = Duplicates()
-    assert duplicates.check("a", now=0) is None
-    assert duplicates.check("a", now=1) == Seen(EXCHANGE_LIFETIME)
-    assert duplicates.check("b", now=1) is None
+    assert duplicates.find("a", now=0) is None
+    duplicates.keep("a")
+    assert duplicates.find("a", now=1) == b""
+    assert duplicates.find("b", now=1) is None
 
 
-def test_its_answer_is_kept_for_the_lifetime_of_the_exchange() -> None:
+@pytest.mark.parametrize("begins", [0.0, 100.0, EXCHANGE_LIFETIME * 3 - 1])
+def test_its_answer_is_kept_for_the_lifetime_of_the_exchange(begins: float) -> None:
     duplicates = Duplicates()
-    duplicates.check("a", now=0)
-    duplicates.answered("a", b"answer")
-    seen = duplicates.check("a", now=EXCHANGE_LIFETIME - 1)
-    assert seen is not None
-    assert seen.answer == b"answer"
-    assert duplicates.check("a", now=EXCHANGE_LIFETIME) is None
-
-
-def test_an_answer_to_nothing_is_not_kept() -> None:
-    duplicates = Duplicates()
-    duplicates.answered("a", b"answer")
+    duplicates.find("earlier", now=0)
+    duplicates.find("a", now=begins)
+    duplicates.keep("a")
+    duplicates.keep("a", b"answer")
+    assert duplicates.find("a", now=begins + EXCHANGE_LIFETIME - 1) == b"answer"
+    assert duplicates.find("a", now=begins + 2 * EXCHANGE_LIFETIME) is None
     assert len(duplicates) == 0
 
 
-def test_beyond_the_capacity_the_oldest_is_forgotten() -> None:
-    duplicates = Duplicates(capacity=2)
-    for key in "abc":
-        duplicates.check(key, now=0)
-    assert len(duplicates) == 2
-    assert duplicates.check("c", now=0) is not None
-    assert duplicates.check("a", now=0) is None
+@pytest.mark.parametrize("capacity", [2, 10, 64])
+def test_no_more_than_the_capacity_are_kept_and_half_of_them_surely(capacity: int) -> None:
+    duplicates = Duplicates(capacity)
+    most = 0
+    for n in range(capacity * 5):
+        assert duplicates.find(n, now=1) is None
+        duplicates.keep(n)
+        most = max(most, len(duplicates))
+        assert all(duplicates.find(m, now=1) == b"" for m in range(max(0, n - capacity // 2 + 1), n + 1))
+    assert capacity - 1 <= most <= capacity
+
+
+def test_nothing_is_left_after_clearing() -> None:
+    duplicates = Duplicates(2)
+    for n in range(3):
+        duplicates.keep(n)
+    duplicates.clear()
+    assert len(duplicates) == 0
+    assert duplicates.find(2, now=0) is None
 
 
 @pytest.mark.parametrize(
