@@ -24,7 +24,8 @@ check: $(READY)           ## style and types
 conformance: $(READY)    ## the cases of OMA's suite; writes docs/conformance.md
 	$(BIN)/python -m pytest tests/conformance --conformance-table docs/conformance.md
 
-bench: fleet              ## what is measured; figures for this machine
+bench: $(READY)           ## the server beside others; writes docs/performance.md; QUICK=1 tries it in a minute
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 fleet: $(READY)           ## two hundred devices at once, 60 s and 15 s; fails when a value is wrong or a task is left
 	$(BIN)/python benchmarks/two_hundred_devices.py

@@ -1,0 +1,1 @@
+"""Those that are measured, each in a process of its own on the measured core."""

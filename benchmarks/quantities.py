@@ -1,0 +1,11 @@
+"""The names of what is measured."""
+
+REGISTRATIONS = "registrations"
+UPDATES = "updates"
+UPDATES_BESIDE_FEW = "updates, few clients"
+UPDATES_BESIDE_MANY = "updates, many clients"
+GETS = "GET answers"
+NOTIFICATIONS = "notifications"
+READS = "reads"
+MEMORY = "bytes a client"
+IDLE = "idle cost"

@@ -1,0 +1,109 @@
+"""Figures as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import median
+
+from benchmarks import quantities
+from benchmarks.figures import Name, Sample, Spread, cpu_ratio, ratios
+from benchmarks.targets import Row
+
+HEAD = """\
+| measure | found | beside | ratio (lowest to highest) | by CPU | target | |
+| --- | ---: | ---: | ---: | ---: | ---: | --- |"""
+LIMITED = "†"
+FULL = 0.95
+NOTE_LIMITED = f"{LIMITED} Here the generator had no more to give: its core was the limit, not the measured one."
+
+
+def table(rows: Iterable[Row], found: Mapping[Name, Sequence[Sample]], reasons: Mapping[str, str]) -> str:
+    """Rows that were measured, then what is to be said about them."""
+    measured = [row for row in rows if row.ours in found and (row.other is None or row.other in found)]
+    lines = [HEAD, *(_line(row, found) for row in measured)]
+    notes = list(_notes(measured, found, reasons))
+    return "\n".join([*lines, *(["", *notes] if notes else [])])
+
+
+def _line(row: Row, found: Mapping[Name, Sequence[Sample]]) -> str:
+    ours = found[row.ours]
+    spread = _compare(row, found)
+    cells = [row.measure, _figure(row.ours, ours)]
+    if row.other is None:
+        cells += ["", _spread_of_amount(row.ours, spread), ""]
+    else:
+        theirs = found[row.other]
+        cells += [f"{row.beside}: {_figure(row.other, theirs)}", _spread(spread), f"{cpu_ratio(ours, theirs):.2f}"]
+    return "| " + " | ".join([*cells, _target(row), _verdict(row, spread)]) + " |"
+
+
+def _compare(row: Row, found: Mapping[Name, Sequence[Sample]]) -> Spread:
+    if row.other is None:
+        return Spread.of([sample.value for sample in found[row.ours]])
+    return ratios(found[row.ours], found[row.other])
+
+
+def _figure(name: Name, samples: Sequence[Sample]) -> str:
+    middle = median(sample.value for sample in samples)
+    if _is_amount(name):
+        return _amount(name, middle)
+    cost = median(sample.cpu for sample in samples) * 1e6
+    return f"{_grouped(middle)}/s, {cost:.1f} µs{LIMITED if _limited(samples) else ''}"
+
+
+def _limited(samples: Sequence[Sample]) -> bool:
+    busy, generator = (
+        median(sample.busy for sample in samples),
+        median(sample.generator for sample in samples),
+    )
+    return generator >= FULL > busy
+
+
+def _is_amount(name: Name) -> bool:
+    return name.quantity in (quantities.MEMORY, quantities.IDLE)
+
+
+def _amount(name: Name, value: float) -> str:
+    return f"{value:.2%} of a core" if name.quantity == quantities.IDLE else f"{_grouped(value)} bytes"
+
+
+def _spread(spread: Spread) -> str:
+    return f"**{spread.middle:.2f}** ({spread.low:.2f} to {spread.high:.2f})"
+
+
+def _spread_of_amount(name: Name, spread: Spread) -> str:
+    return "" if spread.low == spread.high else f"({_amount(name, spread.low)} to {_amount(name, spread.high)})"
+
+
+def _grouped(value: float) -> str:
+    """Thousands apart, by spaces that do not break."""
+    return f"{value:,.0f}".replace(",", "\N{NO-BREAK SPACE}")
+
+
+def _target(row: Row) -> str:
+    if row.at_most is not None:
+        return f"at most {_amount(row.ours, row.at_most)}"
+    if row.at_least is None:
+        return ""
+    return f"at least {row.at_least:g}" + (f", better {row.stretch:g}" if row.stretch is not None else "")
+
+
+def _verdict(row: Row, spread: Spread) -> str:
+    match row.reached(spread.middle):
+        case None:
+            return ""
+        case False:
+            return "**missed**"
+        case True if row.stretch is not None and spread.middle >= row.stretch:
+            return "reached, the better one too"
+        case _:
+            return "reached"
+
+
+def _notes(rows: Sequence[Row], found: Mapping[Name, Sequence[Sample]], reasons: Mapping[str, str]) -> Iterator[str]:
+    names = {name for row in rows for name in (row.ours, row.other) if name is not None}
+    if any(_limited(found[name]) for name in names if not _is_amount(name)):
+        yield f"{NOTE_LIMITED}\n"
+    for row in rows:
+        if row.reached(_compare(row, found).middle) is False:
+            yield f"* {row.measure}: missed. {reasons.get(row.measure, 'Why has not been looked into.')}"

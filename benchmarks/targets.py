@@ -1,0 +1,71 @@
+"""What is compared with what, and what has to be reached. The order of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from benchmarks import quantities
+from benchmarks.figures import Name
+from benchmarks.peers import bare_aiocoap, leshan, libcoap, ours
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`at_least` times the figure of `other`, which is called `beside`; without `other` the figure itself is `at_most`
+    so much. Without either the row is for information."""
+
+    measure: str
+    ours: Name
+    other: Name | None = None
+    beside: str = ""
+    at_least: float | None = None
+    at_most: float | None = None
+    stretch: float | None = None
+
+    def reached(self, middle: float) -> bool | None:
+        """None where nothing has to be."""
+        if self.at_least is not None:
+            return middle >= self.at_least
+        return None if self.at_most is None else middle <= self.at_most
+
+
+def _of_us(quantity: str, stack: str | None = None) -> Name:
+    return Name(quantity, ours.NAME if stack is None else ours.over(stack))
+
+
+REGISTRATIONS = "Registrations"
+UPDATES = "Updates"
+UPDATES_BESIDE_LIBCOAP = "Updates, beside libcoap's GET"
+UPDATES_IN_A_CROWD = "Updates, 100 000 clients registered"
+NOTIFICATIONS = "Notifications received"
+READS = "Reads, 200 clients in flight"
+MEMORY = "Bytes per registered client, 100 000 of them"
+IDLE = "Idle cost of 10 000 registered clients"
+
+
+def rows() -> Iterator[Row]:
+    bare = bare_aiocoap.NAME
+    registrations, updates = quantities.REGISTRATIONS, quantities.UPDATES
+    notifications, reads = quantities.NOTIFICATIONS, quantities.READS
+    few, many = quantities.UPDATES_BESIDE_FEW, quantities.UPDATES_BESIDE_MANY
+    yield Row(REGISTRATIONS, _of_us(registrations), Name(registrations, bare), "bare aiocoap, POST", at_least=8)
+    yield Row(UPDATES, _of_us(updates), Name(updates, bare), "bare aiocoap, POST", at_least=15)
+    yield Row(
+        UPDATES_BESIDE_LIBCOAP, _of_us(updates), Name(quantities.GETS, libcoap.NAME), "libcoap, GET", at_least=0.5
+    )
+    yield Row(UPDATES_IN_A_CROWD, _of_us(many), _of_us(few), "1 000 registered", at_least=0.8)
+    yield Row(NOTIFICATIONS, _of_us(notifications), Name(notifications, bare), "bare aiocoap", at_least=4, stretch=6)
+    yield Row(READS, _of_us(reads), Name(reads, bare), "bare aiocoap", at_least=8)
+    yield Row(MEMORY, _of_us(quantities.MEMORY), at_most=3000)
+    yield Row(IDLE, _of_us(quantities.IDLE), at_most=0.01)
+    yield Row("Registrations, beside Leshan", _of_us(registrations), Name(registrations, leshan.NAME), "Leshan")
+    yield Row("Updates, beside Leshan", _of_us(updates), Name(updates, leshan.NAME), "Leshan")
+    for stack in ours.OTHER_STACKS:
+        for quantity in (registrations, updates, notifications, reads):
+            title = f"{quantity.capitalize()} over `--coap-stack {stack}`"
+            yield Row(title, _of_us(quantity, stack), Name(quantity, bare), "bare aiocoap")
+
+
+REASONS: dict[str, str] = {}
+"""Why a target is missed, by measure: written by hand, after profiling."""
