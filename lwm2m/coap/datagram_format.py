@@ -50,7 +50,9 @@ def decode(datagram: bytes) -> tuple[int, int, Packet]:
     if at == size:
         return first >> 4 & 3, mid, Packet(code, token, NO_OPTIONS, b"")
     options: dict[int, tuple[bytes, ...]] = {}
+    runs: list[tuple[int, list[bytes]]] = []
     number = 0
+    payload = b""
     while at < size:
         head = datagram[at]
         at += 1
@@ -59,7 +61,8 @@ def decode(datagram: bytes) -> tuple[int, int, Packet]:
             if head == PAYLOAD_MARKER:
                 if at == size:
                     raise NotCoap("a payload marker without payload")
-                return first >> 4 & 3, mid, Packet(code, token, options, datagram[at:])
+                payload, at = datagram[at:], size
+                break
             delta, at = _extended(datagram, delta, at)
             length, at = _extended(datagram, length, at)
         number += delta
@@ -74,10 +77,17 @@ def decode(datagram: bytes) -> tuple[int, int, Packet]:
                 _check_text(number, value)
         elif number > LARGEST_NUMBER:
             raise WrongOption(f"option {number}, which is beyond all numbers")
-        options[number] = (value,) if delta or number not in options else (*options[number], value)
+        if delta or number not in options:
+            options[number] = (value,)
+        elif runs and runs[-1][0] == number:
+            runs[-1][1].append(value)
+        else:
+            runs.append((number, [*options[number], value]))
     if at > size:
         raise NotCoap("an option that is longer than its message")
-    return first >> 4 & 3, mid, Packet(code, token, options, b"")
+    for number, values in runs:
+        options[number] = tuple(values)
+    return first >> 4 & 3, mid, Packet(code, token, options, payload)
 
 
 def _extended(datagram: bytes, nibble: int, at: int) -> tuple[int, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -160,3 +162,11 @@ def test_a_wrong_option_is_4_02_to_a_confirmable_request(options: bytes) -> None
 def test_an_option_that_no_datagram_holds_is_not_written() -> None:
     with pytest.raises(ValueError, match="too long"):
         encode(CON, 1, Packet(1, b"", {2048: (bytes(70_000),)}))
+
+
+def test_tens_of_thousands_of_options_take_a_time_that_grows_as_their_number_does() -> None:
+    datagram = b"\x40\x01\x00\x01" + b"\xb0" + bytes(60_000)
+    started = time.thread_time()
+    _, _, packet = decode(datagram)
+    assert time.thread_time() - started < 1
+    assert packet.options == {11: (b"",) * 60_001}
