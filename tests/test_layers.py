@@ -59,6 +59,7 @@ PURE_MODULES = [
     "lwm2m.coap.retransmission",
     "lwm2m.coap.notification_order",
     "lwm2m.coap.option_shape",
+    "lwm2m.coap.line",
     "lwm2m.coap.serial_frame",
     "lwm2m.codec",
     "lwm2m.link_format",

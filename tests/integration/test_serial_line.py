@@ -8,9 +8,10 @@ from pathlib import Path as FilePath
 
 import pytest
 
+from lwm2m.coap.line import Line
 from lwm2m.coap.message import Peer
 from lwm2m.coap.serial_frame import framed
-from lwm2m.coap.serial_line import MOST_WAITING, Line, SerialLine
+from lwm2m.coap.serial_line import MOST_WAITING, SerialLine
 from tests.serial_cable import Cable
 
 

@@ -6,11 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from lwm2m.client import BootstrapFailed, Client, ClientEvent, State
 from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.testing import Network, ScriptedServer, clock, in_virtual_time
+
+pytestmark = pytest.mark.usefixtures("each_stack")
 
 SERVER, BOOTSTRAP, DEVICE = "10.0.0.1", "10.0.0.2", "10.0.1.1"
 ONCE = [Record(Path(1, 0, 0), 1), Record(Path(1, 0, 17), 1), Record(Path(1, 0, 20), 1)]

@@ -16,6 +16,8 @@ from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.testing import Network, ScriptedServer, clock, in_virtual_time
 
+pytestmark = pytest.mark.usefixtures("each_stack")
+
 TEMPERATURE = Path(3303, 0, 5700)
 CLIENT = "coap://10.0.0.2:40000"
 READ = Request(Code.GET, TEMPERATURE.segments)
