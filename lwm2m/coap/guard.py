@@ -30,7 +30,7 @@ class Limits:
     """What a stranger may cost us. Requests to `package_paths`, where "*" stands for any one segment, may bring a
     firmware or software package of `max_package` bytes; only `max_packages` of them are put together at a time.
     `max_peers` addresses are remembered as verified, `max_peers_unverified` with what they sent; `max_duplicates`
-    messages are recognised when they come again."""
+    messages are recognised when they come again. An endpoint has `max_connections` at a time."""
 
     max_body: int = 64 * 1024
     max_package: int = 1024 * 1024
@@ -41,6 +41,7 @@ class Limits:
     max_peers: int = 10_000
     max_peers_unverified: int = 64
     max_duplicates: int = 100_000
+    max_connections: int = 10_000
     amplification: int = 3
 
     def takes_package(self, path: tuple[str, ...]) -> bool:

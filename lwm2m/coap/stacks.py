@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.coap.connected import ConnectedEndpoint, TcpEndpoint, WebSocketEndpoint
 from lwm2m.coap.counted_socket import Count, counted
 from lwm2m.coap.endpoint import Endpoint, Limits, Tracer, Transmission
 from lwm2m.coap.udp_socket import OpenSocket, bind
 
 STACKS: dict[str, Callable[..., Endpoint]] = {"aiocoap": AiocoapEndpoint}
 DEFAULT_STACK = "aiocoap"
+CONNECTED: dict[str, type[ConnectedEndpoint]] = {
+    endpoint.scheme: endpoint for endpoint in (TcpEndpoint, WebSocketEndpoint)
+}
+"""What speaks over connections, by the scheme of its URIs: the same with every stack."""
 
 
 def open_endpoint(

@@ -84,6 +84,8 @@ class Transfer:
     async def whole(self, first: Packet) -> Response:
         """The response with all its blocks. Raises RequestFailed."""
         if BLOCK2 not in first.options:
+            if len(first.payload) > self._asking.max_body:
+                raise AnswerTooLarge("the answer is larger than we take")
             return response_from(first, first.payload)
         for _ in range(DOWNLOAD_ATTEMPTS):
             try:

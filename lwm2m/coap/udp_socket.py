@@ -84,7 +84,7 @@ async def bind(host: str, port: int) -> socket.socket:
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
-        raise OSError(errno.EADDRNOTAVAIL, f"cannot listen on {host_port(host, port)}: {error.strerror}") from error
+        raise not_bound(error, host, port) from error
     family, _, _, _, sockaddr = found[0]
     bound = socket.socket(family, socket.SOCK_DGRAM)
     try:
@@ -92,7 +92,7 @@ async def bind(host: str, port: int) -> socket.socket:
         bound.bind(sockaddr)
     except OSError as error:
         bound.close()
-        raise OSError(error.errno, f"cannot listen on {host_port(host, port)}: {_reason(error)}") from error
+        raise not_bound(error, host, port) from error
     return bound
 
 
@@ -109,13 +109,16 @@ def _configure(bound: socket.socket, family: int) -> None:
             bound.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
 
 
-def _reason(error: OSError) -> str:
+def not_bound(error: OSError, host: str, port: int) -> OSError:
+    """The same with a sentence, for a TCP socket too."""
     reasons: dict[int | None, str] = {
         errno.EADDRINUSE: "the port is taken",
         errno.EADDRNOTAVAIL: "this machine does not have that address",
         errno.EACCES: "not permitted",
     }
-    return reasons.get(error.errno, error.strerror or str(error))
+    number = errno.EADDRNOTAVAIL if isinstance(error, socket.gaierror) else error.errno
+    reason = error.strerror or str(error) if isinstance(error, socket.gaierror) else reasons.get(number)
+    return OSError(number, f"cannot listen on {host_port(host, port)}: {reason or error.strerror or error}")
 
 
 async def resolve(host: str, port: int, family: int) -> SocketAddress:

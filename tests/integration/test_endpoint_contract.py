@@ -1,4 +1,6 @@
-"""What every CoAP stack must keep, over real sockets. A second stack is one more name in `STACKS`."""
+"""What every CoAP stack must keep, over real sockets: those for datagrams, each one name in `STACKS`, and the endpoints
+on connections, by the scheme of their URIs. What is about datagrams, a peer that nobody connects to, retransmission,
+Reset, bytes after a UDP header, is asked of the former only; `test_tcp` asks the latter message by message."""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -23,16 +26,31 @@ from lwm2m.coap.endpoint import (
     Unreachable,
 )
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
-from lwm2m.coap.stacks import STACKS, open_endpoint
+from lwm2m.coap.stacks import CONNECTED, STACKS, open_endpoint
 from lwm2m.errors import NotFound
 from tests.lockstep import NON, Datagram, ScriptedPeer
 
 QUICK = Transmission(ack_timeout=0.05, ack_random_factor=1.0, max_retransmit=2)
 
 
-@pytest.fixture(params=sorted(STACKS))
+@pytest.fixture(params=[*sorted(STACKS), *CONNECTED])
 def stack(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(params=sorted(STACKS))
+def datagram_stack(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def an_endpoint(stack: str, host: str = "127.0.0.1", port: int = 0, **settings: Any) -> Endpoint:
+    if stack in CONNECTED:
+        return CONNECTED[stack](host, port, **settings)
+    return open_endpoint(host, port, stack=stack, **settings)
+
+
+def scheme_of(stack: str) -> str:
+    return stack if stack in CONNECTED else "coap"
 
 
 @dataclass
@@ -89,8 +107,8 @@ async def running(*endpoints: Endpoint) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def a_pair(stack: str, host: str = "127.0.0.1", limits: Limits | None = None) -> AsyncIterator[Pair]:
     limits = limits or Limits()
-    asker = open_endpoint(host, stack=stack, limits=limits)
-    answerer = open_endpoint(host, stack=stack, limits=limits)
+    asker = an_endpoint(stack, host, limits=limits)
+    answerer = an_endpoint(stack, host, limits=limits)
     device = Device()
     await asker.start(refuse_all)
     await answerer.start(device)
@@ -107,6 +125,12 @@ async def pair(stack: str) -> AsyncIterator[Pair]:
         yield pair
 
 
+@pytest.fixture
+async def datagram_pair(datagram_stack: str) -> AsyncIterator[Pair]:
+    async with a_pair(datagram_stack) as pair:
+        yield pair
+
+
 # Asking and answering
 
 
@@ -120,8 +144,9 @@ async def test_a_request_is_answered(pair: Pair) -> None:
         0,
         None,
     )
-    assert peer.address == pair.asker.address
     assert peer.local == pair.answerer.address
+    assert peer.address[0] == pair.asker.address[0]
+    assert (peer.address == pair.asker.address) == (peer.association is None)
 
 
 async def test_everything_in_a_request_arrives(pair: Pair) -> None:
@@ -135,10 +160,11 @@ async def test_everything_in_a_request_arrives(pair: Pair) -> None:
         confirmable=False,
     )
     await pair.ask(sent)
-    seen, _ = pair.device.seen[0]
+    seen, peer = pair.device.seen[0]
     assert len(seen.token) > 0
+    reliable = peer.association is not None  # a connection knows no other messages
     assert seen == Request(
-        sent.method, sent.path, sent.query, sent.payload, 40, 11542, None, confirmable=False, token=seen.token
+        sent.method, sent.path, sent.query, sent.payload, 40, 11542, None, confirmable=reliable, token=seen.token
     )
 
 
@@ -201,8 +227,8 @@ async def test_a_handler_that_is_cancelled_from_within_still_answers(pair: Pair)
     assert (await pair.ask(Request(Code.GET, ("x",)))).code is Code.INTERNAL_SERVER_ERROR
 
 
-async def test_a_peer_that_keeps_all_handlers_busy_is_told_so(stack: str) -> None:
-    async with a_pair(stack, limits=Limits(max_pending_per_peer=2)) as pair, ScriptedPeer() as scripted:
+async def test_a_peer_that_keeps_all_handlers_busy_is_told_so(datagram_stack: str) -> None:
+    async with a_pair(datagram_stack, limits=Limits(max_pending_per_peer=2)) as pair, ScriptedPeer() as scripted:
         scripted.other = pair.answerer.address
         busy = asyncio.Event()
 
@@ -220,12 +246,12 @@ async def test_a_peer_that_keeps_all_handlers_busy_is_told_so(stack: str) -> Non
         assert (await pair.ask(Request(Code.GET))).code is Code.CONTENT
 
 
-async def test_both_ends_ask_from_the_socket_they_are_known_by(pair: Pair) -> None:
-    await pair.ask(Request(Code.POST, ("rd",)))
-    registered = pair.device.seen[0][1]
-    response = await pair.answerer.request(registered, Request(Code.GET, ("3", "0")), 5)
+async def test_both_ends_ask_from_the_socket_they_are_known_by(datagram_pair: Pair) -> None:
+    await datagram_pair.ask(Request(Code.POST, ("rd",)))
+    registered = datagram_pair.device.seen[0][1]
+    response = await datagram_pair.answerer.request(registered, Request(Code.GET, ("3", "0")), 5)
     assert response.code is Code.NOT_FOUND
-    assert registered.address == pair.asker.address
+    assert registered.address == datagram_pair.asker.address
 
 
 async def test_many_requests_at_once_are_all_answered(pair: Pair) -> None:
@@ -260,7 +286,7 @@ async def test_ipv4_and_ipv6(stack: str, host: str) -> None:
         if host == "localhost":
             reachable = ["localhost"]
         for target in reachable:
-            peer = await pair.asker.peer(f"coap://{target}:{port}")
+            peer = await pair.asker.peer(f"{scheme_of(stack)}://{target}:{port}")
             assert (await pair.asker.request(peer, Request(Code.GET), 5)).payload == b"21.5"
             if target == "127.0.0.1":
                 assert pair.device.seen[-1][1].address[0] == "127.0.0.1"
@@ -275,18 +301,18 @@ REGISTER = bytes.fromhex(
 REGISTERED = bytes.fromhex("61 41 10 01 01 82 72 64 04 35 61 33 66")
 
 
-async def test_a_register_is_read_and_answered_byte_for_byte(pair: Pair) -> None:
-    pair.device.value = Response(Code.CREATED, location=("rd", "5a3f"))
+async def test_a_register_is_read_and_answered_byte_for_byte(datagram_pair: Pair) -> None:
+    datagram_pair.device.value = Response(Code.CREATED, location=("rd", "5a3f"))
     async with ScriptedPeer() as scripted:
-        scripted.other = pair.answerer.address
+        scripted.other = datagram_pair.answerer.address
         scripted.send(REGISTER)
         assert await scripted.expect_bytes() == REGISTERED
         address = scripted.address
-    request, peer = pair.device.seen[0]
+    request, peer = datagram_pair.device.seen[0]
     assert request == Request(
         Code.POST, ("rd",), ("ep=dev1", "lt=60", "lwm2m=1.1", "b=U"), b"</1/0>,</3/0>", 40, token=b"\x01"
     )
-    assert peer == Peer(pair.answerer.address, address)
+    assert peer == Peer(datagram_pair.answerer.address, address)
 
 
 @pytest.mark.parametrize(
@@ -308,10 +334,10 @@ async def test_a_register_is_read_and_answered_byte_for_byte(pair: Pair) -> None
     ],
     ids=["GET", "FETCH", "iPATCH", "Observe=1", "Observe=0"],
 )
-async def test_requests_are_sent_byte_for_byte(pair: Pair, request_: Request, code: int, rest: str) -> None:
+async def test_requests_are_sent_byte_for_byte(datagram_pair: Pair, request_: Request, code: int, rest: str) -> None:
     async with ScriptedPeer() as scripted:
         with pytest.raises(TimedOut):
-            await pair.asker.request(await pair.asker.peer(scripted.uri), request_, 0.02)
+            await datagram_pair.asker.request(await datagram_pair.asker.peer(scripted.uri), request_, 0.02)
         data = await scripted.expect_bytes()
     assert (data[0] & 0xF0, data[1]) == (0x40, code)
     assert data[4 + (data[0] & 0x0F) :] == bytes.fromhex(rest)
@@ -365,16 +391,16 @@ async def test_an_answer_that_changes_while_it_is_fetched_is_fetched_again(pair:
 # When no answer comes
 
 
-async def test_silence_is_a_time_out_at_the_deadline(pair: Pair) -> None:
+async def test_silence_is_a_time_out_at_the_deadline(datagram_pair: Pair) -> None:
     async with ScriptedPeer() as silent:
         began = asyncio.get_running_loop().time()
         with pytest.raises(TimedOut):
-            await pair.asker.request(await pair.asker.peer(silent.uri), Request(Code.GET), 0.1)
+            await datagram_pair.asker.request(await datagram_pair.asker.peer(silent.uri), Request(Code.GET), 0.1)
         assert asyncio.get_running_loop().time() - began < 1
 
 
-async def test_silence_is_a_time_out_after_the_last_retransmission(stack: str) -> None:
-    asker = open_endpoint(stack=stack, transmission=QUICK)
+async def test_silence_is_a_time_out_after_the_last_retransmission(datagram_stack: str) -> None:
+    asker = an_endpoint(datagram_stack, transmission=QUICK)
     async with running(asker), ScriptedPeer() as silent:
         with pytest.raises(TimedOut):
             await asker.request(await asker.peer(silent.uri), Request(Code.GET))
@@ -383,17 +409,17 @@ async def test_silence_is_a_time_out_after_the_last_retransmission(stack: str) -
         await silent.expect_nothing()
 
 
-async def test_a_closed_port_is_unreachable_at_once(pair: Pair) -> None:
+async def test_a_closed_port_is_unreachable_at_once(datagram_pair: Pair) -> None:
     gone = ScriptedPeer()
-    peer = await pair.asker.peer(gone.uri)
+    peer = await datagram_pair.asker.peer(gone.uri)
     gone.close()
     with pytest.raises(Unreachable):
-        await pair.asker.request(peer, Request(Code.GET), 5)
-    assert (await pair.ask(Request(Code.GET))).code is Code.CONTENT
+        await datagram_pair.asker.request(peer, Request(Code.GET), 5)
+    assert (await datagram_pair.ask(Request(Code.GET))).code is Code.CONTENT
 
 
-async def test_too_many_requests_to_one_peer_are_refused(stack: str) -> None:
-    asker = open_endpoint(stack=stack, limits=Limits(max_pending_per_peer=2))
+async def test_too_many_requests_to_one_peer_are_refused(datagram_stack: str) -> None:
+    asker = an_endpoint(datagram_stack, limits=Limits(max_pending_per_peer=2))
     async with running(asker), ScriptedPeer() as silent, ScriptedPeer() as other:
         peer = await asker.peer(silent.uri)
         waiting = [asyncio.create_task(asker.request(peer, Request(Code.GET), 5)) for _ in range(2)]
@@ -409,8 +435,8 @@ async def test_too_many_requests_to_one_peer_are_refused(stack: str) -> None:
             await asker.request(peer, Request(Code.GET), 0.05)
 
 
-async def test_a_stopped_endpoint_ends_what_waits(stack: str) -> None:
-    asker = open_endpoint(stack=stack)
+async def test_a_stopped_endpoint_ends_what_waits(datagram_stack: str) -> None:
+    asker = an_endpoint(datagram_stack)
     async with running(asker), ScriptedPeer() as silent:
         peer = await asker.peer(silent.uri)
         waiting = asyncio.create_task(asker.request(peer, Request(Code.GET)))
@@ -443,20 +469,20 @@ async def test_a_uri_that_is_no_coap_peer_is_refused_with_a_sentence(pair: Pair,
         await pair.asker.peer(uri)
 
 
-async def test_the_port_of_a_uri_is_5683_unless_given(pair: Pair) -> None:
-    assert (await pair.asker.peer("coap://127.0.0.1")).address == ("127.0.0.1", 5683)
-    assert (await pair.asker.peer("coap://127.0.0.1:1/")).address == ("127.0.0.1", 1)
+async def test_the_port_of_a_uri_is_5683_unless_given(datagram_pair: Pair) -> None:
+    assert (await datagram_pair.asker.peer("coap://127.0.0.1")).address == ("127.0.0.1", 5683)
+    assert (await datagram_pair.asker.peer("coap://127.0.0.1:1/")).address == ("127.0.0.1", 1)
 
 
 async def test_a_name_nobody_knows_is_unreachable(pair: Pair) -> None:
     with pytest.raises(Unreachable):
-        await pair.asker.peer("coap://no-such-host.invalid")
+        await pair.asker.peer(f"{pair.asker.uri.partition(':')[0]}://no-such-host.invalid")
 
 
 async def test_a_taken_port_is_an_error_with_a_sentence(stack: str) -> None:
-    first = open_endpoint(stack=stack)
+    first = an_endpoint(stack)
     async with running(first):
-        second = open_endpoint("127.0.0.1", first.address[1], stack=stack)
+        second = an_endpoint(stack, "127.0.0.1", first.address[1])
         with pytest.raises(OSError, match="the port is taken"):
             await second.start(refuse_all)
         await second.stop()
@@ -464,12 +490,12 @@ async def test_a_taken_port_is_an_error_with_a_sentence(stack: str) -> None:
 
 async def test_an_address_that_is_not_ours_is_an_error_with_a_sentence(stack: str) -> None:
     with pytest.raises(OSError, match="does not have that address"):
-        await open_endpoint("192.0.2.1", stack=stack).start(refuse_all)
+        await an_endpoint(stack, "192.0.2.1").start(refuse_all)
 
 
 async def test_two_hundred_endpoints_live_in_one_process(stack: str) -> None:
     tasks = len(asyncio.all_tasks())
-    server, clients = open_endpoint(stack=stack), [open_endpoint(stack=stack) for _ in range(200)]
+    server, clients = an_endpoint(stack), [an_endpoint(stack) for _ in range(200)]
     async with running(server, *clients):
         assert len({client.address for client in clients}) == 200
         responses = await asyncio.gather(
@@ -480,14 +506,14 @@ async def test_two_hundred_endpoints_live_in_one_process(stack: str) -> None:
 
 
 async def test_an_endpoint_starts_again_after_it_stopped(stack: str) -> None:
-    endpoint = open_endpoint(stack=stack)
+    endpoint = an_endpoint(stack)
     for _ in range(2):
         async with running(endpoint):
-            assert endpoint.uri == f"coap://127.0.0.1:{endpoint.address[1]}"
+            assert endpoint.uri == f"{scheme_of(stack)}://127.0.0.1:{endpoint.address[1]}"
 
 
 async def test_events_end_when_the_endpoint_stops(stack: str) -> None:
-    endpoint = open_endpoint(stack=stack)
+    endpoint = an_endpoint(stack)
 
     async def all_events() -> list[object]:
         return [event async for event in endpoint.events()]
@@ -529,21 +555,21 @@ async def test_cancelling_actively_asks_with_the_same_token(pair: Pair) -> None:
     assert [notification async for notification in observation] == []
 
 
-async def test_cancelling_passively_resets_the_next_confirmable_notification(pair: Pair) -> None:
-    observation = await pair.asker.observe(pair.peer, Request(Code.GET, ("x",)), 5)
+async def test_cancelling_passively_resets_the_next_confirmable_notification(datagram_pair: Pair) -> None:
+    observation = await datagram_pair.asker.observe(datagram_pair.peer, Request(Code.GET, ("x",)), 5)
     assert await observation.cancel(active=False) is None
-    subscription = pair.device.subscription
-    assert await pair.answerer.notify(subscription, Response(Code.CONTENT), confirmable=True) is Delivery.RESET
-    assert await pair.answerer.notify(subscription, Response(Code.CONTENT)) is Delivery.RESET
+    subscription = datagram_pair.device.subscription
+    assert await datagram_pair.answerer.notify(subscription, Response(Code.CONTENT), confirmable=True) is Delivery.RESET
+    assert await datagram_pair.answerer.notify(subscription, Response(Code.CONTENT)) is Delivery.RESET
 
 
-async def test_cancelling_passively_resets_the_next_non_confirmable_notification(pair: Pair) -> None:
-    observation = await pair.asker.observe(pair.peer, Request(Code.GET, ("x",)), 5)
+async def test_cancelling_passively_resets_the_next_non_confirmable_notification(datagram_pair: Pair) -> None:
+    observation = await datagram_pair.asker.observe(datagram_pair.peer, Request(Code.GET, ("x",)), 5)
     await observation.cancel(active=False)
-    subscription = pair.device.subscription
-    assert await pair.answerer.notify(subscription, Response(Code.CONTENT)) is Delivery.DELIVERED
-    await pair.ask(Request(Code.GET))
-    assert await pair.answerer.notify(subscription, Response(Code.CONTENT)) is Delivery.RESET
+    subscription = datagram_pair.device.subscription
+    assert await datagram_pair.answerer.notify(subscription, Response(Code.CONTENT)) is Delivery.DELIVERED
+    await datagram_pair.ask(Request(Code.GET))
+    assert await datagram_pair.answerer.notify(subscription, Response(Code.CONTENT)) is Delivery.RESET
 
 
 async def test_a_large_notification_arrives_whole(pair: Pair) -> None:
@@ -618,8 +644,8 @@ async def test_stopping_ends_the_observations(stack: str) -> None:
 
 async def test_every_message_is_traced_whole_on_both_sides(stack: str) -> None:
     traced: dict[str, list[Traced]] = {"asker": [], "answerer": []}
-    asker = open_endpoint(stack=stack, tracer=traced["asker"].append)
-    answerer = open_endpoint(stack=stack, tracer=traced["answerer"].append)
+    asker = an_endpoint(stack, tracer=traced["asker"].append)
+    answerer = an_endpoint(stack, tracer=traced["answerer"].append)
     device = Device()
     async with running(asker):
         await answerer.start(device)

@@ -1,0 +1,163 @@
+"""Endpoints on connections: CoAP over TCP and over WebSockets, as an `Endpoint`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import ClassVar
+
+from lwm2m.coap.aiocoap_connection import Liveness
+from lwm2m.coap.aiocoap_connections import ConnectionCarrier
+from lwm2m.coap.carrier import Incoming
+from lwm2m.coap.connection_pool import ConnectionPool
+from lwm2m.coap.conversation import Conversation
+from lwm2m.coap.endpoint import (
+    AssociationLost,
+    Delivery,
+    Handler,
+    Limits,
+    Observation,
+    Tracer,
+    Transmission,
+    Unreachable,
+)
+from lwm2m.coap.message import Peer, Request, Response, Subscription
+from lwm2m.coap.tcp import TcpPool
+from lwm2m.coap.udp_socket import host_port
+from lwm2m.coap.uri import place_of
+from lwm2m.coap.web_socket import WebSocketPool
+
+EVENTS_KEPT = 1024
+"""How many lost peers wait for a slow consumer; then the oldest go."""
+
+
+class _Running:
+    """What exists between start and stop."""
+
+    def __init__(self, pool: ConnectionPool, conversation: Conversation) -> None:
+        self.pool = pool
+        self.conversation = conversation
+
+
+class ConnectedEndpoint:
+    """Accepts connections at `port`, unless that is None, and connects to whoever it is to speak with; requests go both
+    ways on each connection. Port 0 takes a free one; host "::" speaks IPv4 too."""
+
+    scheme: ClassVar[str]
+    pool: ClassVar[type[ConnectionPool]]
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int | None = 0,
+        *,
+        limits: Limits = Limits(),  # noqa: B008  # immutable
+        transmission: Transmission = Transmission(),  # noqa: B008  # immutable
+        liveness: Liveness = Liveness(),  # noqa: B008  # immutable
+        tracer: Tracer | None = None,
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._limits = limits
+        self._transmission = transmission
+        self._liveness = liveness
+        self._tracer = tracer
+        self._running: _Running | None = None
+        self._readers: set[asyncio.Queue[AssociationLost | None]] = set()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self._live().pool.address
+
+    @property
+    def uri(self) -> str:
+        return f"{self.scheme}://{host_port(*self.address)}"
+
+    async def start(self, handler: Handler) -> None:
+        if self._running is not None:
+            raise RuntimeError("the endpoint has been started already")
+        carrier = ConnectionCarrier(self._serve, self._lost)
+        pool = self.pool(self._host, self._port, carrier, self._limits, self._liveness)
+        conversation = Conversation(
+            carrier, handler, limits=self._limits, transmission=self._transmission, tracer=self._tracer
+        )
+        await pool.open()
+        self._running = _Running(pool, conversation)
+
+    async def stop(self) -> None:
+        running, self._running = self._running, None
+        if running is None:
+            return
+        await running.conversation.stop()
+        await running.pool.close()
+        for reader in self._readers:
+            _put(reader, None)
+
+    async def peer(self, uri: str) -> Peer:
+        place = place_of(uri, self.scheme)
+        connection = await self._live().pool.reach(place.host, place.port)
+        return connection.peer
+
+    async def request(self, peer: Peer, request: Request, timeout: float | None = None) -> Response:
+        return await self._live().conversation.request(peer, request, timeout)
+
+    async def observe(self, peer: Peer, request: Request, timeout: float | None = None) -> Observation:
+        return await self._live().conversation.observe(peer, request, timeout)
+
+    async def notify(self, subscription: Subscription, response: Response, *, confirmable: bool = False) -> Delivery:
+        if self._running is None:
+            return Delivery.TIMED_OUT
+        return await self._running.conversation.notify(subscription, response, confirmable=confirmable)
+
+    def forget(self, subscription: Subscription) -> None:
+        if self._running is not None:
+            self._running.conversation.forget(subscription)
+
+    def listen(self, listening: bool) -> None:
+        """False closes all connections: nobody reaches us then. They are opened again when we have something to say."""
+        if self._running is not None and not listening:
+            self._running.pool.leave()
+
+    async def events(self) -> AsyncIterator[AssociationLost]:
+        reader: asyncio.Queue[AssociationLost | None] = asyncio.Queue(EVENTS_KEPT)
+        self._readers.add(reader)
+        try:
+            while (event := await reader.get()) is not None:
+                yield event
+        finally:
+            self._readers.discard(reader)
+
+    def _live(self) -> _Running:
+        if self._running is None:
+            raise Unreachable("the endpoint is not running")
+        return self._running
+
+    def _serve(self, incoming: Incoming) -> None:
+        if self._running is not None:
+            self._running.conversation.serve(incoming)
+
+    def _lost(self, peer: Peer) -> None:
+        if self._running is not None:
+            self._running.conversation.lost(peer)
+        for reader in self._readers:
+            _put(reader, AssociationLost(peer))
+
+
+def _put(reader: asyncio.Queue[AssociationLost | None], event: AssociationLost | None) -> None:
+    if reader.full():
+        reader.get_nowait()
+    reader.put_nowait(event)
+
+
+class TcpEndpoint(ConnectedEndpoint):
+    """CoAP over TCP. RFC 8323 §3"""
+
+    scheme = "coap+tcp"
+    pool = TcpPool
+
+
+class WebSocketEndpoint(ConnectedEndpoint):
+    """CoAP over WebSockets. RFC 8323 §4"""
+
+    scheme = "coap+ws"
+    pool = WebSocketPool
