@@ -12,6 +12,7 @@ demo: $(READY)            ## the whole chain on loopback, until Ctrl-C
 test: $(READY)            ## all tests
 	$(BIN)/python -m pytest -n 2 tests/test_layers.py tests/unit tests/property
 	$(BIN)/python -m pytest tests/integration tests/interop tests/conformance
+	$(BIN)/python -m pytest tests/fuzz
 
 interop: $(READY)         ## with Eclipse Leshan in both directions; built by Maven once, skipped without Java
 	$(BIN)/python -m pytest -m leshan -rs tests/interop
@@ -30,8 +31,9 @@ bench: $(READY)           ## the server beside others; writes docs/performance.m
 fleet: $(READY)           ## two hundred devices at once, 60 s and 15 s; fails when a value is wrong or a task is left
 	$(BIN)/python benchmarks/two_hundred_devices.py
 
-fuzz: $(READY)            ## the property tests, for a long time
-	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n 2 tests/property
+fuzz: SECONDS := 600
+fuzz: $(READY)            ## every parser of a stranger's bytes, with another seed each time; SECONDS=60 for a minute
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 clean:
 	rm -rf $(VENV) .cache build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

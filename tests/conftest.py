@@ -1,8 +1,6 @@
-"""What all tests share: Hypothesis profiles, and which CoAP stack lies under what names none.
+"""What all tests share: the settings of Hypothesis, and which CoAP stack lies under what names none.
 
 `--coap-stack NAME` runs everything over one stack, the fixture `each_stack` a test over all of them."""
-
-import os
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -10,8 +8,7 @@ from hypothesis import HealthCheck, settings
 from lwm2m.coap import stacks
 
 settings.register_profile("default", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("fuzz", parent=settings.get_profile("default"), max_examples=20_000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+settings.load_profile("default")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
