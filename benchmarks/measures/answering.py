@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 
@@ -21,46 +21,52 @@ FEWER = 4_000
 
 
 def answering(bench: Bench) -> Iterator[Figure]:
-    turns = [
-        partial(_fresh, bench, ours.NAME, ours.serve()),
-        *(partial(_fresh, bench, ours.over(stack), ours.serve(stack)) for stack in ours.OTHER_STACKS),
-        partial(_fresh, bench, bare_aiocoap.NAME, bare_aiocoap.serve),
+    peers = [
+        (ours.NAME, ours.serve()),
+        *((ours.over(stack), ours.serve(stack)) for stack in ours.OTHER_STACKS),
+        (bare_aiocoap.NAME, bare_aiocoap.serve),
     ]
+    turns = [partial(_fresh, bench, peer, serve, take) for peer, serve in peers for take in (_updates, _registrations)]
     if libcoap.missing() is None:
         turns.append(partial(_gets, bench))
     with ExitStack() as kept:
         if leshan.missing() is None:
-            turns.append(partial(_both, bench, leshan.NAME, _warm_leshan(bench, kept)))
+            measured = _warm_leshan(bench, kept)
+            turns += [partial(take, bench, leshan.NAME, measured) for take in (_updates, _registrations)]
         for turn in bench.in_turn(turns):
-            yield from turn()
+            yield turn()
 
 
 def _warm_leshan(bench: Bench, kept: ExitStack) -> Measured:
     """One for all rounds, since a Java program is slow at first."""
     measured = kept.enter_context(leshan.serve(bench.cores.measured))
-    list(_both(bench, leshan.NAME, measured, bench.plan.warm_up))
+    _updates(bench, leshan.NAME, measured, bench.plan.warm_up)
+    _registrations(bench, leshan.NAME, measured)
     return measured
 
 
-def _fresh(bench: Bench, peer: str, serve: Serve) -> Iterator[Figure]:
+def _fresh(bench: Bench, peer: str, serve: Serve, take: Callable[[Bench, str, Measured], Figure]) -> Figure:
     with serve(bench.cores.measured) as measured:
-        yield from _both(bench, peer, measured)
+        return take(bench, peer, measured)
 
 
-def _both(bench: Bench, peer: str, measured: Measured, seconds: float | None = None) -> Iterator[Figure]:
+def _updates(bench: Bench, peer: str, measured: Measured, seconds: float | None = None) -> Figure:
     steady = ("-n", CLIENTS, "-w", WINDOW, "-m", "update", "-s", seconds or bench.plan.seconds, "-k", "-e", "up")
     updates, _ = bench.generator.run(measured, "update", *steady, *bench.source())
-    yield Name(quantities.UPDATES, peer), sample(updates)
+    return Name(quantities.UPDATES, peer), sample(updates)
+
+
+def _registrations(bench: Bench, peer: str, measured: Measured) -> Figure:
     once = ("-n", REGISTERING.get(peer, FEWER), "-w", WINDOW, "-m", "none", "-k", "-e", "reg")
     registrations, _ = bench.generator.run(measured, "register", *once, *bench.source())
-    yield Name(quantities.REGISTRATIONS, peer), sample(registrations)
+    return Name(quantities.REGISTRATIONS, peer), sample(registrations)
 
 
-def _gets(bench: Bench) -> Iterator[Figure]:
+def _gets(bench: Bench) -> Figure:
     with libcoap.serve(bench.cores.measured) as measured:
         steady = ("-n", CLIENTS, "-w", WINDOW, "-m", "get", "-s", bench.plan.seconds)
         gets, _ = bench.generator.run(measured, "get", *steady, *bench.source())
-        yield Name(quantities.GETS, libcoap.NAME), sample(gets)
+        return Name(quantities.GETS, libcoap.NAME), sample(gets)
 
 
 def sample(phase: Phase) -> Sample:
