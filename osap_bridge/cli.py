@@ -7,14 +7,13 @@ import asyncio
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.metadata import version as version_of
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from lwm2m import Address
+from lwm2m.program import ProgramGroup, VersionFlag
 from osap_bridge.config import TOPOLOGIES, Config, ConfigError, Device, read_code, read_config
 from osap_bridge.failure import Failed
 from osap_bridge.installed import DuplicateTranslator
@@ -35,15 +34,12 @@ Exit code 0: fine; 1: refused or failed; 2: wrong usage.
 """
 
 
-class _Group(TyperGroup):
-    """Commands whose failure is told in a sentence instead of a traceback."""
+class _Group(ProgramGroup):
+    program = "osap-bridge"
+    failures = (Failed, ConfigError, StoreError, DuplicateTranslator)
 
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (Failed, ConfigError, StoreError, DuplicateTranslator) as failure:
-            typer.echo(f"osap-bridge: {str(failure).rstrip('.')}.", err=True)
-            raise typer.Exit(1) from None
+    def sentence(self, failure: Exception) -> str:
+        return f"{str(failure).rstrip('.')}."
 
 
 app = typer.Typer(
@@ -56,23 +52,15 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(version_of("lwm2m-toolkit"))
-        raise typer.Exit
-
-
 @app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which release this is.")
-    ] = False,
-) -> None:
+def root(version: VersionFlag = False) -> None:
     """A legacy gateway: OSAP devices appear to LwM2M servers."""
 
 
 device = typer.Typer(
-    help="Add and remove the devices that may connect, also while the gateway runs.", no_args_is_help=True
+    cls=_Group,
+    help="Add and remove the devices that may connect, also while the gateway runs.",
+    no_args_is_help=True,
 )
 app.add_typer(device, name="device")
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version as version_of
-from typing import Annotated
-
 import typer
 
 from lwm2m.cli.bootstrap_server import bootstrap_server
@@ -18,6 +15,7 @@ from lwm2m.cli.observing import observe
 from lwm2m.cli.operations import attributes, discover, execute, read, write
 from lwm2m.cli.package import package
 from lwm2m.cli.server import server
+from lwm2m.program import VersionFlag
 
 EXAMPLES = """
 Try it, in three terminals:
@@ -40,18 +38,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(version_of("lwm2m-toolkit"))
-        raise typer.Exit
-
-
 @app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which release this is.")
-    ] = False,
-) -> None:
+def root(version: VersionFlag = False) -> None:
     """LwM2M 1.1 server, client, and verbs to talk to devices."""
 
 

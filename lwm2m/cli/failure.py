@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import typer
-from typer.core import TyperGroup
+from lwm2m.program import ProgramGroup
 
 
 class Failed(Exception):
@@ -20,12 +19,6 @@ class WrongUsage(Failed):
     exit_code = 2
 
 
-class FailingGroup(TyperGroup):
-    """Commands whose `Failed` is told in a sentence instead of a traceback."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except Failed as failure:
-            typer.echo(f"lwm2m: {failure}", err=True)
-            raise typer.Exit(failure.exit_code) from None
+class FailingGroup(ProgramGroup):
+    program = "lwm2m"
+    failures = (Failed,)
