@@ -58,13 +58,13 @@ def read_answer(
     alternate path that names in a payload may begin with."""
     records: tuple[Record, ...] = ()
     links: tuple[Link, ...] = ()
-    try:
-        if response.code is Code.CONTENT and isinstance(operation, READING):
-            records = _records(operation.path, response, definitions, wall, root)
-        elif response.code is Code.CONTENT and isinstance(operation, Discover):
+    if isinstance(operation, READING):
+        records = read_records(endpoint, operation.path, response, definitions, wall, root)
+    elif response.code is Code.CONTENT and isinstance(operation, Discover):
+        try:
             links = _links(response)
-    except (LwM2MError, ValueError) as error:
-        raise InvalidAnswer(endpoint, f"the answer for {operation.path} cannot be read: {error}") from error
+        except ValueError as error:
+            raise _invalid(endpoint, operation.path, error) from error
     return Answer(
         code=response.code,
         records=records,
@@ -75,6 +75,22 @@ def read_answer(
         payload=response.payload,
         observing=response.observing,
     )
+
+
+def read_records(
+    endpoint: str, path: Path, response: Response, definitions: Definitions, wall: float, root: tuple[str, ...] = ()
+) -> tuple[Record, ...]:
+    """What a response to a read or observation of `path` says, () where it is no content. Raises InvalidAnswer."""
+    if response.code is not Code.CONTENT:
+        return ()
+    try:
+        return _records(path, response, definitions, wall, root)
+    except (LwM2MError, ValueError) as error:
+        raise _invalid(endpoint, path, error) from error
+
+
+def _invalid(endpoint: str, path: Path, error: Exception) -> InvalidAnswer:
+    return InvalidAnswer(endpoint, f"the answer for {path} cannot be read: {error}")
 
 
 def _records(
