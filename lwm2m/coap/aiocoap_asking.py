@@ -325,6 +325,7 @@ class RunningObservation:
         self._opened = opened
         self._first = first
         self._dropped = False
+        self._following: asyncio.Task[None] | None = None
         self._newest = opened.first.result().opt.observe
         self._newest_at = asyncio.get_running_loop().time()
         early = list(opened.later)
@@ -371,6 +372,8 @@ class RunningObservation:
         over = self._opened.ended
         self._opened.close()
         self._opened.later.clear()
+        if self._following is not None:
+            await asyncio.wait([self._following])
         if over or not active:
             return None
         request = replace(self._request, observe=1, token=self.token)

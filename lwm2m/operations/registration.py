@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from lwm2m.coap.message import Code, Request
@@ -20,6 +21,9 @@ DEFAULT_LIFETIME = 86400
 MAX_KEPT = 4096
 """Bytes of an object list that is worth remembering."""
 SEND_FORMATS = (ContentFormat.SENML_JSON, ContentFormat.SENML_CBOR)
+
+NOTHING_ELSE: Mapping[str, str] = MappingProxyType({})
+"""No additional parameters: the same mapping for all."""
 
 _LETTERS = {"1.1": "UTSN", "1.2": "UTSNMH"}
 _REGISTER_KEYS = frozenset({"ep", "lt", "lwm2m", "b", "Q", "sms"})
@@ -38,8 +42,9 @@ class Binding:
         if not _are_letters(self.letters, _LETTERS["1.2"]):
             raise ValueError(f"{self.letters!r} is not a binding")
 
-    @classmethod
-    def parse(cls, text: str, queue_mode: bool, version: str) -> Binding:
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def parse(text: str, queue_mode: bool, version: str) -> Binding:
         """Read the `b` and `Q` parameters as a client of `version` spells them. Raises ValueError."""
         if version == "1.0":
             if queue_mode or text not in _BINDINGS_1_0:
@@ -47,7 +52,7 @@ class Binding:
             return _BINDINGS_1_0[text]
         if not _are_letters(text, _LETTERS[version]):
             raise ValueError(f"{text!r} is not a binding of LwM2M {version}")
-        return cls(text, queue_mode)
+        return Binding(text, queue_mode)
 
 
 def _are_letters(text: str, allowed: str) -> bool:
@@ -65,8 +70,7 @@ _BINDINGS_1_0 = {
 _SPELT_1_0 = {binding: text for text, binding in _BINDINGS_1_0.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Register:
+class Register(NamedTuple):
     """`lifetime` in seconds, 0 is infinite. `links` is the object list. `additional` holds parameters that the
     specification does not know; "" is one without a value."""
 
@@ -76,11 +80,10 @@ class Register:
     version: str = "1.1"
     binding: Binding = Binding()
     sms: str | None = None
-    additional: Mapping[str, str] = field(default_factory=dict)
+    additional: Mapping[str, str] = NOTHING_ELSE
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(NamedTuple):
     """None: unchanged. `location` is the path the server gave, "rd" included. `version` is the one registered with:
     it decides how the binding is spelt."""
 
@@ -89,7 +92,7 @@ class Update:
     links: tuple[Link, ...] | None = None
     binding: Binding | None = None
     sms: str | None = None
-    additional: Mapping[str, str] = field(default_factory=dict)
+    additional: Mapping[str, str] = NOTHING_ELSE
     version: str = "1.1"
 
 
@@ -157,6 +160,7 @@ class Standing(NamedTuple):
 
 
 UNSAID = Standing()
+_NOTHING_SAID = {version: Standing(version) for version in VERSIONS}
 
 
 def from_coap(
@@ -167,12 +171,12 @@ def from_coap(
     `strict` refuses parameters that the specification does not know; else they are kept as `additional`."""
     path = request.path[:-1] if request.path[-1:] == ("",) else request.path
     match path:
-        case ("rd",):
-            return _register(_only(request, Code.POST), identity, strict)
         case ("rd", _):
             if request.method is Code.DELETE:
                 return Deregister(path)
             return _update(_only(request, Code.POST), path, standing, strict)
+        case ("rd",):
+            return _register(_only(request, Code.POST), identity, strict)
         case ("dp",):
             return _send(_only(request, Code.POST))
     raise NotFound("no such path")
@@ -187,30 +191,33 @@ def _only(request: Request, method: Code) -> Request:
 def _register(request: Request, identity: str | None, strict: bool) -> Register:
     query = _parameters(request.query)
     version = _version(query)
-    binding = _binding(query, Standing(version)) or Binding()
+    binding = _binding(query, _NOTHING_SAID[version]) or UNSAID.binding
     sms = _sms(query, binding, None)
     return Register(
-        endpoint=_endpoint(query, identity),
-        lifetime=_lifetime(query, version),
-        links=_object_list(request),
-        version=version,
-        binding=binding,
-        sms=sms,
-        additional=_additional(query, _REGISTER_KEYS, strict),
+        _endpoint(query, identity),
+        _lifetime(query, version),
+        _object_list(request),
+        version,
+        binding,
+        sms,
+        _additional(query, _REGISTER_KEYS, strict),
     )
 
 
 def _update(request: Request, location: tuple[str, ...], standing: Standing, strict: bool) -> Update:
+    if not request.query:
+        _sms(NOTHING_ELSE, standing.binding, standing.sms)
+        return Update(location, links=_new_object_list(request), version=standing.version)
     query = _parameters(request.query)
     binding = _binding(query, standing)
     return Update(
-        location=location,
-        lifetime=_seconds(query["lt"]) if "lt" in query else None,
-        links=_object_list(request) if request.payload else None,
-        binding=binding,
-        sms=_sms(query, binding or standing.binding, standing.sms),
-        additional=_additional(query, _UPDATE_KEYS, strict),
-        version=standing.version,
+        location,
+        _seconds(query["lt"]) if "lt" in query else None,
+        _new_object_list(request),
+        binding,
+        _sms(query, binding or standing.binding, standing.sms),
+        _additional(query, _UPDATE_KEYS, strict),
+        standing.version,
     )
 
 
@@ -289,9 +296,11 @@ def _sms(query: Mapping[str, str | None], binding: Binding, known: str | None) -
     return number
 
 
-def _additional(query: Mapping[str, str | None], known: frozenset[str], strict: bool) -> dict[str, str]:
+def _additional(query: Mapping[str, str | None], known: frozenset[str], strict: bool) -> Mapping[str, str]:
+    if query.keys() <= known:
+        return NOTHING_ELSE
     unknown = {name: value or "" for name, value in query.items() if name not in known}
-    if strict and unknown:
+    if strict:
         raise BadRequest(f"parameter {next(iter(unknown))!r} is unknown")
     return unknown
 
@@ -314,6 +323,10 @@ def _links(payload: bytes) -> tuple[Link, ...]:
 
 _kept_links = lru_cache(maxsize=256)(_links)
 """Thousands of equal devices register with equal lists: those are read once."""
+
+
+def _new_object_list(request: Request) -> tuple[Link, ...] | None:
+    return _object_list(request) if request.payload else None
 
 
 def _is_digits(text: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from lwm2m.server.store import Change, Store
@@ -24,33 +24,64 @@ class Commits:
         self._waiting: list[_Waiting] = []
         self._writer: asyncio.Task[None] | None = None
 
+    def give(self, changes: Sequence[Change]) -> Awaitable[None] | None:
+        """None: they are durable. Otherwise they are once that is awaited, which raises what the store raised; a
+        cancelled wait cancels no change. Raises what a store raises that does not wait."""
+        if not changes:
+            return None
+        is_busy = self._writer is not None and not self._writer.done()
+        running = None if is_busy else self._call_store(changes)
+        if not is_busy and running is None:
+            return None
+        waiting = _Waiting(changes, asyncio.get_running_loop().create_future())
+        if running is None:
+            self._waiting.append(waiting)
+        else:
+            self._writer = asyncio.create_task(self._write(waiting, running), name="lwm2m-store")
+        return waiting.done
+
     async def commit(self, changes: Sequence[Change]) -> None:
         """Returns when they are durable. Raises what the store raised. A cancelled wait cancels no change."""
-        if not changes:
-            return
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(changes, done))
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write(), name="lwm2m-store")
-        await done
+        durable = self.give(changes)
+        if durable is not None:
+            await durable
 
     async def drain(self) -> None:
         """Wait until nothing waits."""
         if self._writer is not None:
             await self._writer
 
-    async def _write(self) -> None:
+    def _call_store(self, changes: Sequence[Change]) -> Awaitable[None] | None:
+        try:
+            return self._store.commit(changes)
+        except Exception:
+            self._take_back(changes)
+            raise
+
+    async def _write(self, first: _Waiting, running: Awaitable[None]) -> None:
+        await self._settle([first], first.changes, running)
         while self._waiting:
             batch, self._waiting = self._waiting, []
             changes = [change for waiting in batch for change in waiting.changes]
-            try:
-                await self._store.commit(changes)
-            except Exception as error:  # each waiting caller gets it
-                for change in reversed(changes):
-                    self._undo(change)
-                _finish(batch, error)
-            else:
-                _finish(batch, None)
+            await self._settle(batch, changes, self._ask_store(changes))
+
+    async def _ask_store(self, changes: Sequence[Change]) -> None:
+        running = self._store.commit(changes)
+        if running is not None:
+            await running
+
+    async def _settle(self, batch: Sequence[_Waiting], changes: Sequence[Change], running: Awaitable[None]) -> None:
+        try:
+            await running
+        except Exception as error:  # each waiting caller gets it
+            self._take_back(changes)
+            _finish(batch, error)
+        else:
+            _finish(batch, None)
+
+    def _take_back(self, changes: Sequence[Change]) -> None:
+        for change in reversed(changes):
+            self._undo(change)
 
 
 def _finish(batch: Sequence[_Waiting], error: Exception | None) -> None:

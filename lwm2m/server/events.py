@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from lwm2m.attributes import Reason
 from lwm2m.coap.message import Code
@@ -33,16 +33,14 @@ class EndReason(StrEnum):
     LOST = "lost"
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(NamedTuple):
     """`replaced` is the registration that this one took the place of; its `Deregistered` came just before."""
 
     registration: Registration
     replaced: Registration | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Updated:
+class Updated(NamedTuple):
     registration: Registration
     update: Update
 
@@ -53,8 +51,7 @@ class Deregistered:
     reason: DeregistrationReason
 
 
-@dataclass(frozen=True, slots=True)
-class Notified:
+class Notified(NamedTuple):
     """A notification, or the first value of an observation that was asked again. `code` is no success when the client
     ends the observation with it. `time` is its arrival in Unix seconds. Of a composite observation `paths` is the list,
     in its order, and `path` the root; so in the next two events. `reason` is why the client sent it, as far as we can

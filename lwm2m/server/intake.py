@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import TypeAlias
 
 from lwm2m.coap.endpoint import Endpoint
 from lwm2m.coap.message import Code, Peer, Request, Response
@@ -13,7 +14,15 @@ from lwm2m.errors import BadRequest, LwM2MError, NotFound, UnsupportedContentFor
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.operations.device_management import Body
-from lwm2m.operations.registration import Deregister, Register, RegistrationOperation, Send, Standing, Update, from_coap
+from lwm2m.operations.registration import (
+    UNSAID,
+    Deregister,
+    Register,
+    RegistrationOperation,
+    Send,
+    Update,
+    from_coap,
+)
 from lwm2m.server.delivery import Delivery
 from lwm2m.server.events import Deregistered, DeregistrationReason, Registered, Sent, ServerEvent, Updated
 from lwm2m.server.observer import Observer
@@ -22,6 +31,11 @@ from lwm2m.server.requests import Requests
 from lwm2m.server.store import StoreError
 
 log = logging.getLogger(__name__)
+
+Lasting: TypeAlias = Register | Update | Deregister
+"""What changes the registry, and is kept."""
+
+_CHANGED, _DELETED = Response(Code.CHANGED), Response(Code.DELETED)
 
 
 class Intake:
@@ -34,7 +48,7 @@ class Intake:
         requests: Requests,
         observer: Observer,
         delivery: Delivery,
-        commit: Callable[[Sequence[RegistrationChange]], Awaitable[None]],
+        commit: Callable[[Sequence[RegistrationChange]], Awaitable[None] | None],
         publish: Callable[[ServerEvent], None],
         afterwards: Callable[[Callable[[], None]], None],
         clock: Callable[[], float],
@@ -52,14 +66,21 @@ class Intake:
         self._wall = wall
         self._strict = strict
 
-    async def handle(self, endpoint: Endpoint, request: Request, peer: Peer) -> Response:
+    def handle(self, endpoint: Endpoint, request: Request, peer: Peer) -> Response | Awaitable[Response]:
+        """An awaitable where the store has to be waited for."""
         try:
-            return await self._answer(endpoint, self._operation(request, peer), peer)
+            operation = self._operation(request, peer)
+            if isinstance(operation, Send):
+                return self._send(operation, peer)
+            change = self._change(operation, peer)
+            durable = self._commit((change,))
         except LwM2MError as error:
             return Response(error.code, error.diagnostic.encode())
         except StoreError:
-            log.exception("a request of %s could not be stored", peer)
-            return Response(Code.INTERNAL_SERVER_ERROR)
+            return _not_stored(peer)
+        if durable is None:
+            return self._done(endpoint, operation, change)
+        return self._done_when(durable, endpoint, operation, change, peer)
 
     def gone(self, registration: Registration, reason: DeregistrationReason) -> None:
         """A registration has ended for good, and the store knows."""
@@ -71,46 +92,46 @@ class Intake:
 
     def _operation(self, request: Request, peer: Peer) -> RegistrationOperation:
         registration = self._registry.at(request.path)
-        standing = Standing() if registration is None else registration.standing
+        standing = UNSAID if registration is None else registration.standing
         return from_coap(request, identity=peer.identity, standing=standing, strict=self._strict)
 
-    async def _answer(self, endpoint: Endpoint, operation: RegistrationOperation, peer: Peer) -> Response:
+    def _change(self, operation: Lasting, peer: Peer) -> RegistrationChange:
+        """Raises LwM2MError."""
         match operation:
-            case Register():
-                return await self._register(endpoint, operation, peer)
             case Update():
-                return await self._update(endpoint, operation, peer)
+                return self._registry.update(operation, peer, self._clock(), self._wall())
+            case Register():
+                if peer.identity is not None and peer.identity != operation.endpoint:
+                    raise BadRequest("the endpoint name is not yours")
+                return self._registry.register(operation, peer, self._clock(), self._wall())
             case Deregister():
-                return await self._deregister(operation, peer)
-            case Send():
-                return self._send(operation, peer)
+                return self._registry.deregister(operation, peer)
 
-    async def _register(self, endpoint: Endpoint, operation: Register, peer: Peer) -> Response:
-        if peer.identity is not None and peer.identity != operation.endpoint:
-            raise BadRequest("the endpoint name is not yours")
-        change = self._registry.register(operation, peer, self._clock(), self._wall())
-        await self._commit([change])
-        registration = _after(change)
+    async def _done_when(
+        self, durable: Awaitable[None], endpoint: Endpoint, operation: Lasting, change: RegistrationChange, peer: Peer
+    ) -> Response:
+        try:
+            await durable
+        except StoreError:
+            return _not_stored(peer)
+        return self._done(endpoint, operation, change)
+
+    def _done(self, endpoint: Endpoint, operation: Lasting, change: RegistrationChange) -> Response:
+        """The change is durable."""
+        registration = change.after
+        if registration is None:
+            if change.before is not None:
+                self._afterwards(partial(self.gone, change.before, DeregistrationReason.DEREGISTERED))
+            return _DELETED
         self._requests.heard(registration.endpoint, endpoint)
-        self._afterwards(partial(self._registered, registration, change.before))
+        if isinstance(operation, Update):
+            self._afterwards(partial(self._updated, registration, operation))
+            response = _CHANGED
+        else:
+            self._afterwards(partial(self._registered, registration, change.before))
+            response = Response(Code.CREATED, location=registration.location)
         self._delivery.heard(registration.endpoint)
-        return Response(Code.CREATED, location=registration.location)
-
-    async def _update(self, endpoint: Endpoint, operation: Update, peer: Peer) -> Response:
-        change = self._registry.update(operation, peer, self._clock(), self._wall())
-        await self._commit([change])
-        registration = _after(change)
-        self._requests.heard(registration.endpoint, endpoint)
-        self._afterwards(partial(self._updated, registration, operation))
-        self._delivery.heard(registration.endpoint)
-        return Response(Code.CHANGED)
-
-    async def _deregister(self, operation: Deregister, peer: Peer) -> Response:
-        change = self._registry.deregister(operation, peer)
-        await self._commit([change])
-        if change.before is not None:
-            self._afterwards(partial(self.gone, change.before, DeregistrationReason.DEREGISTERED))
-        return Response(Code.DELETED)
+        return response
 
     def _registered(self, registration: Registration, replaced: Registration | None) -> None:
         if missing := registration.object_list.missing:
@@ -138,7 +159,7 @@ class Intake:
             if all(record.path.object_id in registration.objects for record in records):
                 self._afterwards(partial(self._publish, Sent(registration.endpoint, records)))
                 self._delivery.heard(registration.endpoint)
-                return Response(Code.CHANGED)
+                return _CHANGED
         raise NotFound("an object that is not registered")
 
     def _decode(self, body: Body, registration: Registration) -> tuple[Record, ...]:
@@ -160,7 +181,6 @@ class Intake:
         return records
 
 
-def _after(change: RegistrationChange) -> Registration:
-    if change.after is None:
-        raise ValueError("the registration has ended")
-    return change.after
+def _not_stored(peer: Peer) -> Response:
+    log.exception("a request of %s could not be stored", peer)
+    return Response(Code.INTERNAL_SERVER_ERROR)

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from lwm2m.errors import BadRequest
 from lwm2m.link_format import Link
 from lwm2m.model.path import Path
+from lwm2m.server.by_identity import ByIdentity
 
 EXPECTED_OBJECTS = (1, 3)
 MAX_KEPT_LINKS = 64
@@ -109,16 +110,22 @@ def _formats(root_link: Link | None) -> tuple[int, ...]:
 
 class ObjectLists:
     """Reads object lists and keeps the last ones read, so that equal clients share one. Long lists are not kept:
-    they are rarely equal, and a stranger could fill the memory with them."""
+    they are rarely equal, and a stranger could fill the memory with them. Links that were parsed once and are handed in
+    again are not even compared."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._kept: OrderedDict[Hashable, ObjectList] = OrderedDict()
+        self._same = {version: ByIdentity[tuple[Link, ...], ObjectList](capacity) for version in _IMPLICIT_VERSIONS}
 
     def read(self, links: tuple[Link, ...], lwm2m: str) -> ObjectList:
         """Raises BadRequest."""
         if len(links) > MAX_KEPT_LINKS:
             return ObjectList.read(links, lwm2m)
+        same = self._same[lwm2m]
+        return same.get(links) or same.keep(links, self._find(links, lwm2m))
+
+    def _find(self, links: tuple[Link, ...], lwm2m: str) -> ObjectList:
         key = (lwm2m, *((link.target, *link.attributes.items()) for link in links))
         found = self._kept.get(key)
         if found is None:

@@ -7,15 +7,18 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from lwm2m.attributes import Reason
 from lwm2m.coap.endpoint import Observation, Rejected, RequestFailed, TimedOut, TooBusy, Unreachable
-from lwm2m.coap.message import Peer, Response
+from lwm2m.coap.message import Code, Peer, Response
+from lwm2m.model.definition import Definitions
 from lwm2m.model.path import Path
 from lwm2m.operations.composite import ObserveComposite
 from lwm2m.operations.device_management import Observe
-from lwm2m.server.answers import Answer, InvalidAnswer
+from lwm2m.server.answers import Answer, InvalidAnswer, read_records
 from lwm2m.server.events import EndReason, InvalidNotification, Notified, ObservationEnded, ServerEvent
 from lwm2m.server.observations import (
     ObservationChange,
@@ -55,10 +58,18 @@ class _Origin(NamedTuple):
         return cls(registration.id, registration.peer)
 
 
-class _Running(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _Running:
     observation: Observation
-    listener: asyncio.Task[None]
+    registration: Registration
+    observed: Observed
+    operation: Observe | ObserveComposite
+    definitions: Definitions
     origin: _Origin
+    is_over: bool = False
+    """What it brings is not passed on any more."""
+    refused: bool = False
+    """What came last was no success."""
 
 
 class _Resuming(NamedTuple):
@@ -75,7 +86,7 @@ class Observer:
         requests: Requests,
         reasons: Reasons,
         publish: Callable[[ServerEvent], None],
-        commit: Callable[[Sequence[ObservationChange]], Awaitable[None]],
+        commit: Callable[[Sequence[ObservationChange]], Awaitable[None] | None],
         current: Callable[[str], Registration | None],
         heard: Callable[[str], None],
         turn: Callable[[str, float | None], AbstractAsyncContextManager[None]],
@@ -131,21 +142,24 @@ class Observer:
         self._reasons.ended(endpoint, path)
         self._publish(_ended_event(endpoint, path, EndReason.CANCELLED))
         try:
-            response = None if running is None else await _stop(running, active, timeout)
+            response = None if running is None else await _cancel(running.observation, active, timeout)
         finally:
-            await self._commit([change])
+            await self._make_durable(change)
         if response is None:
             return None
         return self._requests.read(registration, cancelling(path, wish, registration.root), response)
 
     def refresh(self, registration: Registration) -> None:
         """The client was heard: ask again for what was asked under another registration or elsewhere, or was lost."""
+        wanted = self._wanted.of(registration.endpoint)
+        if not wanted:
+            return
         endpoint, origin = registration.endpoint, _Origin.of(registration)
         resuming = self._resuming.get(endpoint)
         if resuming is not None and resuming.origin == origin:
             return
         running = self._running.get(endpoint, {})
-        if any(path not in running or running[path].origin != origin for path in self._wanted.of(endpoint)):
+        if any(path not in running or running[path].origin != origin for path in wanted):
             leaving = self._let_go(endpoint)
             task = self._spawn(self._resume(registration, leaving), f"lwm2m-resume {endpoint}")
             self._resuming[endpoint] = _Resuming(task, origin)
@@ -162,7 +176,11 @@ class Observer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._running.clear()
+        while self._running:
+            _, gone = self._running.popitem()
+            for running in gone.values():
+                running.is_over = True
+                await self._drop(running)
 
     async def _start(
         self,
@@ -192,60 +210,73 @@ class Observer:
         observation: Observation,
     ) -> None:
         endpoint = registration.endpoint
+        definitions = self._requests.definitions(registration)
         older = self._take(endpoint, observed)
-        work = self._pass_on(registration, observed, operation, observation)
-        listener = self._spawn(work, f"lwm2m-observe {endpoint} {text_of(observed)}")
-        self._running.setdefault(endpoint, {})[observed] = _Running(observation, listener, _Origin.of(registration))
+        running = _Running(observation, registration, observed, operation, definitions, _Origin.of(registration))
+        self._running.setdefault(endpoint, {})[observed] = running
+        asyncio.get_running_loop().call_soon(self._follow, running)  # once its first value has been told
         if older is not None:
             await self._drop(older)
 
-    async def _pass_on(
-        self,
-        registration: Registration,
-        observed: Observed,
-        operation: Observe | ObserveComposite,
-        observation: Observation,
-    ) -> None:
-        refused = False
-        try:
-            async for response in observation:
-                self._notify(registration, observed, operation, response)
-                refused = not response.code.is_success
-        except RequestFailed as error:
-            log.info("observation of %s at %s failed: %s", text_of(observed), registration.endpoint, error)
-        self._take(registration.endpoint, observed)
-        await self._ended(registration.endpoint, observed, refused)
+    def _follow(self, running: _Running) -> None:
+        if not running.is_over:
+            running.observation.follow(partial(self._receive, running))
 
-    def _notify(
-        self,
-        registration: Registration,
-        observed: Observed,
-        operation: Observe | ObserveComposite,
-        response: Response,
-    ) -> None:
+    def _receive(self, running: _Running, response: Response | None) -> None:
+        """The next notification; None: it has ended."""
+        if running.is_over:
+            return
+        if response is not None:
+            self._notify(running, response)
+            return
+        self._take(running.registration.endpoint, running.observed)
+        self._ended(running.registration.endpoint, running.observed, running.refused)
+
+    def _notify(self, running: _Running, response: Response) -> None:
+        registration, observed, code = running.registration, running.observed, response.code
         endpoint = registration.endpoint
+        ok = code is Code.CONTENT or code.is_success
+        running.refused = not ok
         self._heard(endpoint)
+        now = self._wall()
+        path, paths = _place(observed)
         try:
-            answer = self._requests.read(registration, operation, response)
+            records = read_records(
+                endpoint, running.operation.path, response, running.definitions, now, registration.root
+            )
         except InvalidAnswer as error:
             log.warning("notification of %s at %s: %s", text_of(observed), endpoint, error.reason)
-            path, paths = _place(observed)
             self._publish(InvalidNotification(endpoint, path, error.reason, paths))
             return
-        reason = self._reasons.infer(endpoint, observed, answer.records, self._wall()) if answer.ok else None
-        self._publish(self._notified(endpoint, observed, answer, reason))
+        reason = self._reasons.infer(endpoint, observed, records, now) if ok else None
+        self._publish(Notified(endpoint, path, records, code, now, paths, reason))
 
     def _notified(self, endpoint: str, observed: Observed, answer: Answer, reason: Reason | None) -> Notified:
         path, paths = _place(observed)
         return Notified(endpoint, path, answer.records, answer.code, self._wall(), paths, reason)
 
-    async def _ended(self, endpoint: str, path: Observed, refused: bool) -> None:
+    def _ended(self, endpoint: str, path: Observed, refused: bool) -> None:
         if path not in self._wanted.of(endpoint):
             return
         change = self._wanted.drop(endpoint, path) if refused else None
         self._publish(_ended_event(endpoint, path, EndReason.REFUSED if refused else EndReason.LOST))
         if change is not None:
-            await self._commit([change])
+            self._forget_durably(change)
+
+    def _forget_durably(self, change: ObservationChange) -> None:
+        try:
+            durable = self._commit([change])
+        except StoreError:
+            log.exception("the end of an observation of %s could not be stored", change.endpoint)
+            return
+        if durable is not None:
+            self._spawn(_wait(durable), f"lwm2m-forget {change.endpoint} {text_of(change.path)}")
+
+    async def _make_durable(self, change: ObservationChange) -> None:
+        """Raises StoreError."""
+        durable = self._commit([change])
+        if durable is not None:
+            await durable
 
     async def _resume(self, registration: Registration, leaving: Sequence[asyncio.Task[None]]) -> None:
         endpoint = registration.endpoint
@@ -269,7 +300,7 @@ class Observer:
             except (TimedOut, Unreachable) as error:
                 log.info("the observations of %s could not be renewed: %s", endpoint, error)
                 for lost, _ in waiting:
-                    await self._ended(endpoint, lost, refused=False)
+                    self._ended(endpoint, lost, refused=False)
                 return
             waiting.popleft()
 
@@ -284,19 +315,19 @@ class Observer:
                 answer = await self._start(registration, observed, operation, None)
         except (Rejected, TooBusy, InvalidAnswer) as error:
             log.info("observation of %s at %s could not be renewed: %s", text_of(observed), endpoint, error)
-            await self._ended(endpoint, observed, refused=False)
+            self._ended(endpoint, observed, refused=False)
             return
         if observed not in self._wanted.of(endpoint):
             await self._give_up(endpoint, observed)
             return
         self._publish(self._notified(endpoint, observed, answer, Reason.INITIAL if answer.ok else None))
         if not answer.observing:
-            await self._ended(endpoint, observed, refused=True)
+            self._ended(endpoint, observed, refused=True)
 
     async def _keep(self, wish: ObservationChange) -> None:
         if self._current(wish.endpoint) is not None:
             try:
-                await self._commit([wish])
+                await self._make_durable(wish)
             except StoreError:
                 await self._give_up(wish.endpoint, wish.path)
                 raise
@@ -320,21 +351,26 @@ class Observer:
         """Without a word to the client, which has forgotten them too."""
         if resuming := self._resuming.pop(endpoint, None):
             resuming.task.cancel()
+        gone = self._running.pop(endpoint, {})
+        for running in gone.values():
+            running.is_over = True
         return [
             self._spawn(self._drop(running), f"lwm2m-forget {endpoint} {text_of(path)}")
-            for path, running in self._running.pop(endpoint, {}).items()
+            for path, running in gone.items()
         ]
 
     def _take(self, endpoint: str, path: Observed) -> _Running | None:
         running = self._running.get(endpoint, {})
         found = running.pop(path, None)
-        if found is not None and not running:
-            del self._running[endpoint]
+        if found is not None:
+            found.is_over = True
+            if not running:
+                del self._running[endpoint]
         return found
 
     async def _drop(self, running: _Running) -> None:
         try:
-            await _stop(running, active=False, timeout=None)
+            await _cancel(running.observation, active=False, timeout=None)
         except RequestFailed as error:
             log.info("an observation was gone already: %s", error)
 
@@ -350,14 +386,12 @@ class Observer:
             log.error("%s failed", task.get_name(), exc_info=error)
 
 
-async def _stop(running: _Running, active: bool, timeout: float | None) -> Response | None:
-    """The client's answer, if it was asked. Raises RequestFailed."""
-    running.listener.cancel()
-    await asyncio.wait([running.listener])
-    return await _cancel(running.observation, active, timeout)
+async def _wait(durable: Awaitable[None]) -> None:
+    await durable
 
 
 async def _cancel(observation: Observation, active: bool, timeout: float | None) -> Response | None:
+    """The client's answer, if it was asked. Raises RequestFailed."""
     try:
         async with asyncio.timeout(timeout):
             return await observation.cancel(active=active)

@@ -47,13 +47,14 @@ class Reasons:
         return Reason.INITIAL
 
     def infer(self, endpoint: str, observed: Observed, records: Sequence[Record], at: float) -> Reason:
-        before = self._reports.get(endpoint, {}).get(observed)
-        self.initial(endpoint, observed, records, at)
-        if before is None:
-            return Reason.INITIAL
-        if len({record.path for record in records}) < len(records):
+        reports = self._reports.get(endpoint)
+        before = None if reports is None else reports.get(observed)
+        if reports is None or before is None:
+            return self.initial(endpoint, observed, records, at)
+        now = reports[observed] = _Report(_newest(records), at)
+        if len(now.values) < len(records):
             return Reason.STORED
-        return self._change(endpoint, observed, before, _Report(_newest(records), at))
+        return self._change(endpoint, observed, before, now)
 
     def ended(self, endpoint: str, observed: Observed) -> None:
         self._reports.get(endpoint, {}).pop(observed, None)
@@ -63,10 +64,10 @@ class Reasons:
         self._reports.pop(endpoint, None)
 
     def _change(self, endpoint: str, observed: Observed, before: _Report, now: _Report) -> Reason:
-        if now.values.keys() - before.values.keys():
-            return Reason.CREATED
-        if before.values.keys() - now.values.keys():
-            return Reason.DELETED
+        if now.values.keys() != before.values.keys():
+            return Reason.CREATED if now.values.keys() - before.values.keys() else Reason.DELETED
+        if endpoint not in self._attributes and now.values != before.values:
+            return Reason.CHANGE
         attributes = [self._effective(endpoint, path) for path in _paths(observed)]
         elapsed = now.at - before.at
         met = (_met(found, path, before, now) for path, found in zip(_paths(observed), attributes, strict=True))

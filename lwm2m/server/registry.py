@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import NamedTuple
 
 from lwm2m.coap.message import Peer
@@ -28,8 +28,7 @@ class NotRegistered(Exception):
         self.endpoint = endpoint
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(NamedTuple):
     """`lifetime` in seconds, 0 is infinite. `registered_at` and `updated_at` are Unix seconds; `expires_at` is
     monotonic, None for never. `additional` holds the parameters that the specification does not know."""
 
@@ -79,7 +78,12 @@ class Registration:
 
     @property
     def standing(self) -> Standing:
-        return Standing(self.version, Binding(self.binding, self.queue_mode), self.sms)
+        return _standing(self.version, self.binding, self.queue_mode, self.sms)
+
+
+@lru_cache(maxsize=1024)
+def _standing(version: str, binding: str, queue_mode: bool, sms: str | None) -> Standing:
+    return Standing(version, Binding(binding, queue_mode), sms)
 
 
 class RegistrationChange(NamedTuple):
@@ -96,16 +100,19 @@ class _Deadline(NamedTuple):
 
 
 class Registry:
-    """`new_id` makes an opaque id that is safe in a URL and cannot be guessed."""
+    """`new_id` makes an opaque id that is safe in a URL and cannot be guessed.
+
+    Of each registration that ends there is a deadline in the heap, and it is never too late: an Update moves the end on
+    and leaves it alone, so that it is looked at once a lifetime."""
 
     def __init__(self, new_id: Callable[[], str], limits: ServerLimits = DEFAULT_LIMITS) -> None:
         self._new_id = new_id
         self._limits = limits
         self._object_lists = ObjectLists(limits.kept_object_lists)
         self._by_endpoint: dict[str, Registration] = {}
-        self._by_id: dict[str, Registration] = {}
-        self._by_peer: dict[Peer, dict[str, None]] = {}
-        self._identities: dict[Peer, str | None] = {}
+        self._by_id: dict[str, str] = {}
+        self._by_peer: dict[Peer, str | dict[str, None]] = {}
+        self._identities: dict[Peer, str] = {}
         self._deadlines: list[_Deadline] = []
 
     def __len__(self) -> int:
@@ -119,16 +126,20 @@ class Registry:
         return self._by_endpoint.get(endpoint)
 
     def at(self, location: tuple[str, ...]) -> Registration | None:
-        return self._by_id.get(location[-1]) if len(location) == 2 and location[0] == "rd" else None
+        if len(location) != 2 or location[0] != "rd":
+            return None
+        endpoint = self._by_id.get(location[1])
+        return None if endpoint is None else self._by_endpoint[endpoint]
 
     def of_peer(self, peer: Peer) -> tuple[Registration, ...]:
         """The registrations that this peer, with this identity, speaks for; several clients may share a socket."""
-        found = (self._by_endpoint[endpoint] for endpoint in self._by_peer.get(peer, ()))
+        names = self._by_peer.get(peer, ())
+        found = (self._by_endpoint[endpoint] for endpoint in ((names,) if isinstance(names, str) else names))
         return tuple(registration for registration in found if registration.identity == peer.identity)
 
     def is_reachable(self, registration: Registration) -> bool:
         """False once somebody of another identity has registered from the same peer."""
-        return self._identities.get(registration.peer, registration.identity) == registration.identity
+        return self._identities.get(registration.peer) == registration.identity
 
     def register(self, operation: Register, peer: Peer, now: float, wall: float) -> RegistrationChange:
         """Raises BadRequest when the endpoint is another identity's, RequestEntityTooLarge, ServiceUnavailable."""
@@ -138,16 +149,16 @@ class Registry:
         if before is None and len(self) >= self._limits.max_registrations:
             raise ServiceUnavailable("no more registrations")
         after = Registration(
-            id=self._new_id(),
-            endpoint=operation.endpoint,
-            peer=peer,
-            lifetime=operation.lifetime,
-            version=operation.version,
-            binding=operation.binding.letters,
-            queue_mode=operation.binding.queue_mode,
-            sms=operation.sms,
-            object_list=self._read(operation.links, operation.version),
-            additional=operation.additional,
+            self._new_id(),
+            operation.endpoint if before is None else before.endpoint,
+            peer,
+            operation.lifetime,
+            operation.version,
+            operation.binding.letters,
+            operation.binding.queue_mode,
+            operation.sms,
+            self._read(operation.links, operation.version),
+            operation.additional,
             registered_at=wall,
             updated_at=wall,
             expires_at=self._expiry(operation.lifetime, now),
@@ -158,18 +169,21 @@ class Registry:
         """Raises NotFound for an unknown location, BadRequest for another identity, RequestEntityTooLarge."""
         before = self._owned(operation.location, peer)
         lifetime = before.lifetime if operation.lifetime is None else operation.lifetime
-        binding = operation.binding or before.standing.binding
-        after = replace(
-            before,
-            peer=peer,
-            lifetime=lifetime,
-            binding=binding.letters,
-            queue_mode=binding.queue_mode,
-            sms=before.sms if operation.sms is None else operation.sms,
-            object_list=before.object_list if operation.links is None else self._read(operation.links, before.version),
-            additional={**before.additional, **operation.additional} if operation.additional else before.additional,
-            updated_at=wall,
-            expires_at=self._expiry(lifetime, now),
+        binding, links = operation.binding, operation.links
+        after = Registration(
+            before.id,
+            before.endpoint,
+            peer,
+            lifetime,
+            before.version,
+            before.binding if binding is None else binding.letters,
+            before.queue_mode if binding is None else binding.queue_mode,
+            before.sms if operation.sms is None else operation.sms,
+            before.object_list if links is None else self._read(links, before.version),
+            {**before.additional, **operation.additional} if operation.additional else before.additional,
+            before.registered_at,
+            wall,
+            self._expiry(lifetime, now),
         )
         return self._apply(RegistrationChange(before.endpoint, before, after))
 
@@ -181,17 +195,26 @@ class Registry:
     def expire(self, now: float) -> tuple[RegistrationChange, ...]:
         """End every registration whose time is up."""
         gone = []
-        while self._deadlines and (not self._is_current(self._deadlines[0]) or self._deadlines[0].at <= now):
-            deadline = heapq.heappop(self._deadlines)
-            if self._is_current(deadline):
-                before = self._by_endpoint[deadline.endpoint]
-                gone.append(self._apply(RegistrationChange(before.endpoint, before, None)))
+        while (nearest := self.deadline()) is not None and nearest <= now:
+            before = self._by_endpoint[heapq.heappop(self._deadlines).endpoint]
+            gone.append(self._apply(RegistrationChange(before.endpoint, before, None)))
         return tuple(gone)
 
     def deadline(self) -> float | None:
         """When to call `expire` next, at the latest."""
-        while self._deadlines and not self._is_current(self._deadlines[0]):
-            heapq.heappop(self._deadlines)
+        while self._deadlines:
+            nearest = self._deadlines[0]
+            registration = self._by_endpoint.get(nearest.endpoint)
+            if registration is None or registration.expires_at is None or registration.expires_at < nearest.at:
+                heapq.heappop(self._deadlines)
+            elif registration.expires_at > nearest.at:
+                heapq.heapreplace(self._deadlines, _Deadline(registration.expires_at, registration.endpoint))
+            else:
+                return nearest.at
+        return None
+
+    def nearest(self) -> float | None:
+        """No registration ends before this; None: none ends."""
         return self._deadlines[0].at if self._deadlines else None
 
     def undo(self, change: RegistrationChange) -> None:
@@ -203,7 +226,7 @@ class Registry:
         """Take in what a store kept: their lifetimes went on meanwhile, and the monotonic clock is another one."""
         for kept in registrations:
             age = max(0.0, wall - kept.updated_at)
-            after = replace(kept, expires_at=self._expiry(kept.lifetime, now - age))
+            after = kept._replace(expires_at=self._expiry(kept.lifetime, now - age))
             self._apply(RegistrationChange(kept.endpoint, self._by_endpoint.get(kept.endpoint), after))
 
     def _read(self, links: tuple[Link, ...], version: str) -> ObjectList:
@@ -223,35 +246,52 @@ class Registry:
         return registration
 
     def _apply(self, change: RegistrationChange) -> RegistrationChange:
-        if change.before is not None:
-            self._forget(change.before)
-        if change.after is not None:
-            self._remember(change.after)
+        _, before, after = change
+        if after is None:
+            if before is not None:
+                self._forget(before)
+            return change
+        if before is None or before.id != after.id or before.peer is not after.peer:
+            if before is not None:
+                self._forget(before)
+            self._by_id[after.id] = after.endpoint
+            self._live_at(after.peer, after.endpoint)
+        self._by_endpoint[after.endpoint] = after
+        if after.expires_at is not None:
+            self._note_deadline(before, after.expires_at, after.endpoint)
         return change
 
     def _forget(self, registration: Registration) -> None:
-        del self._by_endpoint[registration.endpoint]
+        endpoint, peer = registration.endpoint, registration.peer
+        del self._by_endpoint[endpoint]
         del self._by_id[registration.id]
-        endpoints = self._by_peer[registration.peer]
-        del endpoints[registration.endpoint]
-        if not endpoints:
-            del self._by_peer[registration.peer], self._identities[registration.peer]
+        names = self._by_peer[peer]
+        if not isinstance(names, str):
+            del names[endpoint]
+        if isinstance(names, str) or not names:
+            del self._by_peer[peer]
+            self._identities.pop(peer, None)
 
-    def _remember(self, registration: Registration) -> None:
-        self._by_endpoint[registration.endpoint] = registration
-        self._by_id[registration.id] = registration
-        self._by_peer.setdefault(registration.peer, {})[registration.endpoint] = None
-        self._identities[registration.peer] = registration.identity
-        if registration.expires_at is not None:
-            heapq.heappush(self._deadlines, _Deadline(registration.expires_at, registration.endpoint))
-            self._drop_stale_deadlines()
+    def _live_at(self, peer: Peer, endpoint: str) -> None:
+        """Nearly every peer is one client: then its name alone is kept, which takes 200 bytes less."""
+        names = self._by_peer.setdefault(peer, endpoint)
+        if names is not endpoint:
+            if isinstance(names, str):
+                names = self._by_peer[peer] = {names: None}
+            names[endpoint] = None
+        if peer.identity is None:
+            self._identities.pop(peer, None)
+        else:
+            self._identities[peer] = peer.identity
 
-    def _drop_stale_deadlines(self) -> None:
-        """Every Update leaves a deadline behind: rebuild before they outnumber the living."""
+    def _note_deadline(self, before: Registration | None, at: float, endpoint: str) -> None:
+        if before is not None and before.expires_at is not None and before.expires_at <= at:
+            return
+        heapq.heappush(self._deadlines, _Deadline(at, endpoint))
         if len(self._deadlines) > 2 * len(self) + 64:
-            self._deadlines = [deadline for deadline in self._deadlines if self._is_current(deadline)]
+            self._deadlines = [
+                _Deadline(registration.expires_at, registration.endpoint)
+                for registration in self
+                if registration.expires_at is not None
+            ]
             heapq.heapify(self._deadlines)
-
-    def _is_current(self, deadline: _Deadline) -> bool:
-        registration = self._by_endpoint.get(deadline.endpoint)
-        return registration is not None and registration.expires_at == deadline.at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from lwm2m.coap.endpoint import Endpoint, Observation, Unreachable
@@ -11,7 +11,11 @@ from lwm2m.model.definition import Definitions
 from lwm2m.operations.composite import ObserveComposite
 from lwm2m.operations.device_management import DeviceOperation, Observe, to_coap
 from lwm2m.server.answers import Answer, read_answer
+from lwm2m.server.by_identity import ByIdentity
+from lwm2m.server.object_list import ObjectList
 from lwm2m.server.registry import Registration, Registry
+
+KEPT_DEFINITIONS = 1024
 
 
 class Requests:
@@ -25,7 +29,8 @@ class Requests:
         self._definitions = definitions
         self._wall = wall
         self._heard_at: dict[str, Endpoint] = {}
-        self._chosen = lru_cache(maxsize=256)(self._choose)
+        self._chosen = ByIdentity[ObjectList, Definitions](KEPT_DEFINITIONS)
+        self._choose = lru_cache(maxsize=256)(self._choose_versions)
 
     def heard(self, endpoint: str, at: Endpoint) -> None:
         """The client registered or updated at this endpoint of ours."""
@@ -54,11 +59,14 @@ class Requests:
 
     def definitions(self, registration: Registration) -> Definitions:
         """In the versions that the client registered."""
-        return self._chosen(tuple(registration.versions.items()))
+        found = self._chosen.get(registration.object_list)
+        if found is None:
+            versions = tuple(registration.versions.items())
+            found = self._chosen.keep(registration.object_list, self._choose(versions))
+        return found
 
-    def _choose(self, versions: tuple[tuple[int, tuple[int, int]], ...]) -> Definitions:
-        wanted: Mapping[int, tuple[int, int]] = dict(versions)
-        return self._definitions.choose(wanted)
+    def _choose_versions(self, versions: tuple[tuple[int, tuple[int, int]], ...]) -> Definitions:
+        return self._definitions.choose(dict(versions))
 
     def _way_to(self, registration: Registration) -> Endpoint:
         if not self._registry.is_reachable(registration):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from types import TracebackType
@@ -26,6 +26,7 @@ from lwm2m.operations import (
     WriteAttributes,
     paths_of,
 )
+from lwm2m.server.aftermath import Aftermath
 from lwm2m.server.answers import Answer
 from lwm2m.server.commits import Commits
 from lwm2m.server.delivery import Delivery
@@ -78,13 +79,14 @@ class Server(Verbs):
         self._wall = wall
         self._registry = Registry(_new_id, limits)
         self._broadcast = Broadcast(limits.max_events)
+        self._aftermath = Aftermath()
         self._commits = Commits(self._store, self._undo)
         self._requests = Requests(self._endpoints, self._registry, self.definitions, wall)
         self._delivery = Delivery(
             QueueMode(limits.max_queued_per_client, limits.awake_for),
             self._registry.get,
             self._broadcast.publish,
-            self._afterwards,
+            self._aftermath.add,
             clock,
             limits.queue_patience,
         )
@@ -97,7 +99,7 @@ class Server(Verbs):
             self._requests,
             self._reasons,
             self._broadcast.publish,
-            self._commits.commit,
+            self._commits.give,
             self._registry.get,
             self._delivery.heard,
             self._delivery.turn,
@@ -109,9 +111,9 @@ class Server(Verbs):
             self._requests,
             self._observer,
             self._delivery,
-            self._commits.commit,
+            self._commits.give,
             self._broadcast.publish,
-            self._afterwards,
+            self._aftermath.add,
             clock,
             wall,
             strict,
@@ -148,6 +150,7 @@ class Server(Verbs):
         expiring, self._expiring = self._expiring, None
         if expiring is None:
             return
+        self._aftermath.stop()
         expiring.cancel()
         await asyncio.wait([expiring])
         await self._submissions.stop()
@@ -310,22 +313,16 @@ class Server(Verbs):
         except TimeoutError:
             log.error("the store did not take the last changes within %g s", STORE_PATIENCE)
 
-    async def _handle(self, endpoint: Endpoint, request: Request, peer: Peer) -> Response:
-        response = await self._intake.handle(endpoint, request, peer)
-        deadline = self._registry.deadline()
-        if deadline is not None and (self._awaited is None or deadline < self._awaited):
+    def _handle(self, endpoint: Endpoint, request: Request, peer: Peer) -> Response | Awaitable[Response]:
+        answer = self._intake.handle(endpoint, request, peer)
+        self._expire_in_time()
+        return answer
+
+    def _expire_in_time(self) -> None:
+        """The registry has changed."""
+        nearest = self._registry.nearest()
+        if nearest is not None and (self._awaited is None or nearest < self._awaited):
             self._nearer.set()
-        return response
-
-    def _afterwards(self, work: Callable[[], None]) -> None:
-        """Do it once the answer has left: a stack sends it when the handler is done, a turn of the loop from here, so
-        this takes two. A client that has not seen its 2.01 yet would ignore what we ask."""
-        loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_soon, self._unless_stopped, work)
-
-    def _unless_stopped(self, work: Callable[[], None]) -> None:
-        if self._expiring is not None:
-            work()
 
     async def _expire(self) -> None:
         """The one task that waits for the next registrations to end."""
@@ -356,6 +353,7 @@ class Server(Verbs):
     def _undo(self, change: Change) -> None:
         if isinstance(change, RegistrationChange):
             self._registry.undo(change)
+            self._expire_in_time()
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -48,12 +48,14 @@ class Stream(AsyncIterator[Event | Overflow], Generic[Event]):
     def put(self, event: Event) -> None:
         if self._ended:
             return
-        if len(self._waiting) >= self._capacity:
-            self._waiting.append(Overflow())
+        waiting = self._waiting
+        if len(waiting) >= self._capacity:
+            waiting.append(Overflow())
             self._ended = True
         else:
-            self._waiting.append(event)
-        self._arrival.set()
+            waiting.append(event)
+        if len(waiting) == 1:
+            self._arrival.set()
 
     def end(self) -> None:
         self._ended = True
@@ -75,7 +77,8 @@ class Broadcast(Generic[Event]):
     def publish(self, event: Event) -> None:
         for stream in self._streams:
             stream.put(event)
-        self._streams = [stream for stream in self._streams if not stream.ended]
+            if stream.ended:
+                self._streams = [stream for stream in self._streams if not stream.ended]
 
     def end(self) -> None:
         for stream in self._streams:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 from lwm2m.coap.endpoint import AssociationLost, Delivery, Handler, RequestFailed
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
@@ -47,8 +48,9 @@ class ClientObservation:
         self._following = asyncio.get_running_loop().create_task(self._pass_on(receive))
 
     async def _pass_on(self, receive: Callable[[Response | None], None]) -> None:
-        async for response in self:
-            receive(response)
+        with suppress(RequestFailed):  # who follows hears only that it ended
+            async for response in self:
+                receive(response)
         receive(None)
 
     async def cancel(self, *, active: bool = True) -> Response | None:

@@ -49,7 +49,7 @@ class FullStore(MemoryStore):
     async def commit(self, changes: Sequence[Change]) -> None:
         if self.full:
             raise StoreError("the disk is full")
-        await super().commit(changes)
+        super().commit(changes)
 
 
 @pytest.fixture

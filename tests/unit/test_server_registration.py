@@ -42,7 +42,7 @@ class SlowStore(MemoryStore):
         await self.open.wait()
         if self.broken:
             raise StoreError("the disk is full")
-        await super().commit(changes)
+        super().commit(changes)
 
 
 @pytest.fixture

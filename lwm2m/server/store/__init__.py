@@ -1,13 +1,14 @@
 """What must outlive the process: the contract of every store.
 
 * Every call may be a network call. Calls of one server come one after the other.
-* `commit` is all or nothing, and durable when it returns: the server answers a client only then.
+* `commit` is all or nothing, and durable when it is over: the server answers a client only then. A store that has
+  nothing to wait for returns None instead of an awaitable, and costs the server no task.
 * Changes say the whole new value, so that committing one twice does no harm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from lwm2m.server.observations import ObservationChange, Observed
@@ -44,8 +45,8 @@ class Store(Protocol):
         """Called once, before any `commit`. Raises StoreError."""
         ...
 
-    async def commit(self, changes: Sequence[Change]) -> None:
-        """Raises StoreError; then none of the changes happened."""
+    def commit(self, changes: Sequence[Change]) -> Awaitable[None] | None:
+        """None: done. Raises StoreError; then none of the changes happened."""
         ...
 
     async def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from lwm2m.server.observations import ObservationChange, Observed, Wish
 from lwm2m.server.queued import QueueChange, QueuedRequest
@@ -26,7 +26,7 @@ class MemoryStore:
         )
         return Kept(tuple(self._registrations.values()), tuple(observations), tuple(self._queue.values()))
 
-    async def commit(self, changes: Sequence[Change]) -> None:
+    def commit(self, changes: Sequence[Change]) -> Awaitable[None] | None:
         for change in changes:
             match change:
                 case RegistrationChange(endpoint=endpoint, after=None):
@@ -41,6 +41,7 @@ class MemoryStore:
                     self._queue.pop(number, None)
                 case QueueChange(id=number, request=QueuedRequest() as request):
                     self._queue[number] = request
+        return None
 
     def _forget(self, endpoint: str) -> None:
         self._registrations.pop(endpoint, None)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path as FilePath
 from types import MappingProxyType
 
@@ -29,7 +28,7 @@ from lwm2m.server.object_list import ObjectList
 from lwm2m.server.observations import ObservationChange
 from lwm2m.server.queued import QueueChange, QueuedRequest
 from lwm2m.server.registry import RegistrationChange
-from lwm2m.server.store import Kept, KeptObservation
+from lwm2m.server.store import Change, Kept, KeptObservation
 from lwm2m.server.store.memory import MemoryStore
 from lwm2m.server.store.sqlite import SqliteStore
 
@@ -68,64 +67,70 @@ def added(registration: Registration) -> RegistrationChange:
     return RegistrationChange(registration.endpoint, None, registration)
 
 
+async def commit(store: Store, changes: Sequence[Change]) -> None:
+    durable = store.commit(changes)
+    if durable is not None:
+        await durable
+
+
 async def test_a_new_store_is_empty(store: Store) -> None:
     assert await store.load() == Kept()
 
 
 async def test_a_registration_is_kept_as_it_was(store: Store) -> None:
     kept = registration("urn:dev:ops:1-2/ä")
-    await store.commit([added(kept)])
+    await commit(store, [added(kept)])
     (found,) = (await store.load()).registrations
-    assert replace(found, expires_at=kept.expires_at) == kept
+    assert found._replace(expires_at=kept.expires_at) == kept
 
 
 async def test_the_last_change_of_an_endpoint_holds(store: Store) -> None:
     first, second = registration("a"), registration("a", "id2")
-    await store.commit([added(first), RegistrationChange("a", first, second), added(registration("b", "id3"))])
-    await store.commit([RegistrationChange("b", registration("b", "id3"), None)])
+    await commit(store, [added(first), RegistrationChange("a", first, second), added(registration("b", "id3"))])
+    await commit(store, [RegistrationChange("b", registration("b", "id3"), None)])
     assert [found.id for found in (await store.load()).registrations] == ["id2"]
 
 
 async def test_wishes_are_kept_until_they_are_dropped(store: Store) -> None:
-    await store.commit([added(registration("a")), ObservationChange("a", TEMPERATURE, True, 110)])
-    await store.commit([ObservationChange("a", Path(3), True), ObservationChange("a", TEMPERATURE, True, 112)])
+    await commit(store, [added(registration("a")), ObservationChange("a", TEMPERATURE, True, 110)])
+    await commit(store, [ObservationChange("a", Path(3), True), ObservationChange("a", TEMPERATURE, True, 112)])
     expected = {KeptObservation("a", TEMPERATURE, 112), KeptObservation("a", Path(3), None)}
     assert set((await store.load()).observations) == expected
-    await store.commit([ObservationChange("a", TEMPERATURE, False)])
+    await commit(store, [ObservationChange("a", TEMPERATURE, False)])
     assert (await store.load()).observations == (KeptObservation("a", Path(3), None),)
 
 
 async def test_wishes_outlive_a_new_registration_and_end_with_the_last(store: Store) -> None:
     first, second = registration("a"), registration("a", "id2")
-    await store.commit([added(first), ObservationChange("a", TEMPERATURE, True)])
-    await store.commit([RegistrationChange("a", first, second)])
+    await commit(store, [added(first), ObservationChange("a", TEMPERATURE, True)])
+    await commit(store, [RegistrationChange("a", first, second)])
     assert (await store.load()).observations == (KeptObservation("a", TEMPERATURE, None),)
-    await store.commit([RegistrationChange("a", second, None)])
+    await commit(store, [RegistrationChange("a", second, None)])
     assert await store.load() == Kept()
 
 
 async def test_the_same_change_twice_does_no_harm(store: Store) -> None:
     gone = RegistrationChange("a", registration("a"), None)
     wish = ObservationChange("a", TEMPERATURE, True)
-    await store.commit([added(registration("a")), added(registration("a")), wish, wish])
+    await commit(store, [added(registration("a")), added(registration("a")), wish, wish])
     once = await store.load()
     assert (len(once.registrations), len(once.observations)) == (1, 1)
-    await store.commit([gone, gone, ObservationChange("a", TEMPERATURE, False)])
+    await commit(store, [gone, gone, ObservationChange("a", TEMPERATURE, False)])
     assert await store.load() == Kept()
 
 
 async def test_nothing_to_keep_is_no_error(store: Store) -> None:
-    await store.commit([])
+    await commit(store, [])
     assert await store.load() == Kept()
 
 
 async def test_a_composite_wish_is_kept_with_its_paths_in_order(store: Store) -> None:
     paths = (TEMPERATURE, Path(3, 0), Path())
-    await store.commit([added(registration("a")), ObservationChange("a", paths, True, 110, 112)])
-    await store.commit([ObservationChange("a", Path(3, 0), True)])
+    await commit(store, [added(registration("a")), ObservationChange("a", paths, True, 110, 112)])
+    await commit(store, [ObservationChange("a", Path(3, 0), True)])
     expected = (KeptObservation("a", paths, 110, 112), KeptObservation("a", Path(3, 0), None))
     assert (await store.load()).observations == expected
-    await store.commit([ObservationChange("a", paths, False)])
+    await commit(store, [ObservationChange("a", paths, False)])
     assert (await store.load()).observations == expected[1:]
 
 
@@ -150,15 +155,15 @@ OPERATIONS = [
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: type(operation).__name__)
 async def test_a_queued_request_is_kept_as_it_was(store: Store, operation: DeviceOperation) -> None:
     change = queued("id", operation)
-    await store.commit([added(registration("a")), change, change])
+    await commit(store, [added(registration("a")), change, change])
     assert (await store.load()).queue == (change.request,)
 
 
 async def test_the_queue_keeps_its_order_and_ends_with_the_registration(store: Store) -> None:
     names = ["z", "b", "a", "c"]
-    await store.commit([added(registration("a")), added(registration("b", "id2"))])
-    await store.commit([queued(name, Read(TEMPERATURE)) for name in names])
-    await store.commit([queued("other", Read(TEMPERATURE), "b"), QueueChange("a", "b", None)])
+    await commit(store, [added(registration("a")), added(registration("b", "id2"))])
+    await commit(store, [queued(name, Read(TEMPERATURE)) for name in names])
+    await commit(store, [queued("other", Read(TEMPERATURE), "b"), QueueChange("a", "b", None)])
     assert [request.id for request in (await store.load()).queue] == ["z", "a", "c", "other"]
-    await store.commit([RegistrationChange("a", registration("a"), None)])
+    await commit(store, [RegistrationChange("a", registration("a"), None)])
     assert [request.id for request in (await store.load()).queue] == ["other"]

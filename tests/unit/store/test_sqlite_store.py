@@ -9,7 +9,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path as FilePath
 
 import pytest
@@ -20,7 +19,6 @@ from tests.unit.store.test_server_stores import added, registration
 
 ENDLESS_WRITER = """
 import asyncio, sys
-from dataclasses import replace
 from pathlib import Path
 from lwm2m.server.store.sqlite import SqliteStore
 from tests.unit.store.test_server_stores import added, registration
@@ -29,7 +27,7 @@ async def write():
     store = SqliteStore(Path(sys.argv[1]))
     await store.load()
     for number in range(1_000_000):
-        await store.commit([added(replace(registration(f"client{number}", f"id{number}"), lifetime=number))])
+        await store.commit([added(registration(f"client{number}", f"id{number}")._replace(lifetime=number))])
         print(number, flush=True)
 
 asyncio.run(write())
@@ -53,7 +51,7 @@ async def test_what_was_kept_is_there_for_the_next_process(tmp_path: FilePath) -
     await first.close()
     second = SqliteStore(tmp_path)
     (found,) = (await second.load()).registrations
-    assert replace(found, expires_at=12.5) == registration("a")
+    assert found._replace(expires_at=12.5) == registration("a")
     await second.close()
 
 
@@ -104,7 +102,7 @@ async def test_nothing_of_a_batch_is_kept_when_a_part_of_it_fails(tmp_path: File
     await store.load()
     with pytest.raises(StoreError):
         await store.commit(
-            [added(registration("a")), added(replace(registration("b"), lifetime=2**70, endpoint="\udc80"))]
+            [added(registration("a")), added(registration("b")._replace(lifetime=2**70, endpoint="\udc80"))]
         )
     assert (await store.load()).registrations == ()
     await store.close()
