@@ -12,7 +12,6 @@ The overridden names are partly private to aiocoap, hence the upper bound on its
 
 from __future__ import annotations
 
-import secrets
 from asyncio import AbstractEventLoop
 from collections import OrderedDict
 from collections.abc import Callable
@@ -26,22 +25,18 @@ from aiocoap.numbers.types import ACK, CON, NON, RST
 from aiocoap.pipe import Pipe
 from aiocoap.tokenmanager import TokenManager
 
-from lwm2m.coap.aiocoap_messages import has_unknown_critical_option, unknown_critical_option
+from lwm2m.coap.aiocoap_messages import Carried
 from lwm2m.coap.aiocoap_udp import UdpAddress, UdpSocket
+from lwm2m.coap.carrier import Listener, Withdraw
 from lwm2m.coap.duplicates import Duplicates
 from lwm2m.coap.endpoint import Delivery, Rejected, TimedOut, Unreachable
+from lwm2m.coap.packet import OBSERVE
 
-TOKEN_LENGTH = 8
 REMEMBERED_NOTIFICATIONS = 4096
 """Non-confirmable notifications whose Reset we can still tell apart."""
 
 OnDelivery = Callable[[Delivery], None]
 ExchangeKey = tuple[UdpAddress, int]
-
-
-def new_token() -> bytes:
-    """One that cannot be guessed from another."""
-    return secrets.token_bytes(TOKEN_LENGTH)
 
 
 class Context:
@@ -55,71 +50,96 @@ class Context:
         self.render_to_pipe = on_request
 
 
-class Exchange(Pipe):  # type: ignore[misc]  # aiocoap is not typed
-    """A request of ours and what comes back on its token."""
+class Asked:
+    """A request of ours that waits for its answer, or for more of them."""
 
-    answered = False
+    def __init__(self, message: Carried, listener: Listener) -> None:
+        self.message = message
+        self.listener = listener
+        self.answered = False
+        self.stop_sending: Withdraw | None = None
 
-    def __init__(self, request: Message, log: Logger, on_sent: Callable[[], None]) -> None:
-        super().__init__(request, log)
-        self.on_sent = on_sent
+    def add_exception(self, _exception: Exception) -> None:
+        """aiocoap's name for the end of everything."""
+        self.listener.failed(Unreachable("the endpoint has stopped"))
 
-    def add_response(self, response: Message, is_last: bool = False) -> None:
-        self.answered = True
-        super().add_response(response, is_last)
+    def was_reset(self) -> None:
+        self.listener.failed(Rejected("the peer answered with a Reset"))
 
 
 class TokenLayer(TokenManager):  # type: ignore[misc]  # aiocoap is not typed
     """Matches responses to requests by token and peer."""
 
-    def next_token(self) -> bytes:
-        return self._chosen
-
-    def request(self, request: Exchange) -> None:
+    def ask(self, message: Carried, listener: Listener) -> Withdraw:
         """Send it with the token that it has."""
-        self._chosen: bytes = request.request.token
-        super().request(request)
+        asked = Asked(message, listener)
+        self.outgoing_requests[message.token, message.remote] = asked
+        asked.stop_sending = self.token_interface.send_message(message, asked.was_reset)
+        return partial(self._withdraw, asked)
 
-    def process_response(self, response: Message) -> bool:
-        exchange = self.outgoing_requests.get((response.token, response.remote))
-        if exchange is None:
+    def ignore(self, message: Carried) -> None:
+        """Leave a request without an answer."""
+        _, stop = self.incoming_requests[message.token, message.remote]
+        stop()
+
+    def process_response(self, response: Carried) -> bool:
+        asked = (self.outgoing_requests or {}).get((response.token, response.remote))
+        if asked is None:
             return False
-        if has_unknown_critical_option(response):
-            exchange.add_exception(Rejected("the answer has a critical option that we do not know"))
+        if not asked.listener.answered(response.packet, in_acknowledgement=response.mtype is ACK):
+            if not asked.answered:
+                self._withdraw(asked)
             return False
-        if _is_late_notification(exchange.request, response):
-            return True
-        return bool(super().process_response(response))
+        if not _is_under_way(asked.message, response):
+            asked.answered = True
+            _stop_sending(asked)
+        return True
 
     def dispatch_error(self, exception: Exception, remote: UdpAddress) -> None:
+        """Running observations stay."""
         waiting = [
-            exchange
-            for (_, peer), exchange in (self.outgoing_requests or {}).items()
-            if peer == remote and not exchange.answered
+            asked
+            for (_, peer), asked in (self.outgoing_requests or {}).items()
+            if peer == remote and not asked.answered
         ]
-        for exchange in waiting:
-            exchange.add_exception(Unreachable(_sentence(exception)))
+        for asked in waiting:
+            asked.listener.failed(Unreachable(_sentence(exception)))
 
-    def was_sent(self, message: Message) -> None:
+    def was_sent(self, message: Carried) -> None:
         """Its turn came: it is on the wire for the first time."""
-        exchange = (self.outgoing_requests or {}).get((message.token, message.remote))
-        if exchange is not None and exchange.request is message:
-            exchange.on_sent()
+        asked = self._asked(message)
+        if asked is not None:
+            asked.listener.sent()
 
-    def give_up(self, message: Message) -> None:
+    def give_up(self, message: Carried) -> None:
         """Nobody acknowledged this request."""
-        exchange = (self.outgoing_requests or {}).get((message.token, message.remote))
-        if exchange is not None and exchange.request is message:
-            exchange.add_exception(TimedOut("nothing acknowledged the request"))
+        asked = self._asked(message)
+        if asked is not None:
+            asked.listener.failed(TimedOut("nothing acknowledged the request"))
+
+    def _asked(self, message: Carried) -> Asked | None:
+        asked: Asked | None = (self.outgoing_requests or {}).get((message.token, message.remote))
+        return asked if asked is not None and asked.message is message else None
+
+    def _withdraw(self, asked: Asked) -> None:
+        if self._asked(asked.message) is asked:
+            del self.outgoing_requests[asked.message.token, asked.message.remote]
+        _stop_sending(asked)
+
+
+def _stop_sending(asked: Asked) -> None:
+    if asked.stop_sending is not None:
+        asked.stop_sending()
 
 
 def _sentence(exception: Exception) -> str:
     return exception.strerror or str(exception) if isinstance(exception, OSError) else str(exception)
 
 
-def _is_late_notification(request: Message, response: Message) -> bool:
-    """A notification that was on its way when we cancelled with the same token."""
-    return request.opt.observe == 1 and response.opt.observe is not None and response.mtype is not ACK
+def _is_under_way(request: Carried, response: Carried) -> bool:
+    """A notification that had left when we cancelled with the same token."""
+    cancels = request.packet.uint(OBSERVE) == 1
+    return cancels and OBSERVE in response.packet.options and response.mtype is not ACK
 
 
 class MessageLayer(MessageManager):  # type: ignore[misc]  # aiocoap is not typed
@@ -167,12 +187,6 @@ class MessageLayer(MessageManager):  # type: ignore[misc]  # aiocoap is not type
             waiting = self._backlogs[message.remote]
             waiting[:] = [entry for entry in waiting if entry[0] is not message]
 
-    def dispatch_message(self, message: Message) -> None:
-        if message.code.is_request() and message.mtype is NON and unknown_critical_option(message) is not None:
-            self.log.info("%s sent a non-confirmable request with an unknown critical option", message.remote)
-            return
-        super().dispatch_message(message)
-
     def dispatch_error(self, error: Exception, remote: UdpAddress) -> None:
         super().dispatch_error(error, remote)
         for key in [key for key in self._deliveries if key[0] == remote]:
@@ -213,7 +227,7 @@ class MessageLayer(MessageManager):  # type: ignore[misc]  # aiocoap is not type
         wanted = bool(super()._process_response(response))
         if wanted:
             self._received.keep(key)
-        if not wanted and response.mtype is NON and response.opt.observe is not None:
+        if not wanted and response.mtype is NON and OBSERVE in response.packet.options:
             self._reset(response)
         return wanted
 

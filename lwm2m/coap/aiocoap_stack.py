@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from typing import NamedTuple
 
 from aiocoap.pipe import Pipe
 
-from lwm2m.coap.aiocoap_asking import Asking, RunningObservation
+from lwm2m.coap.aiocoap_carrier import AiocoapCarrier
 from lwm2m.coap.aiocoap_layers import Context, Layers
-from lwm2m.coap.aiocoap_notifying import Notifying
-from lwm2m.coap.aiocoap_serving import Incoming, Serving
-from lwm2m.coap.aiocoap_udp import UdpAddress, UdpSocket
+from lwm2m.coap.aiocoap_udp import UdpSocket
+from lwm2m.coap.conversation import Conversation
 from lwm2m.coap.endpoint import (
     AssociationLost,
     Delivery,
     Handler,
     Limits,
-    Traced,
+    Observation,
     Tracer,
     Transmission,
     Unreachable,
@@ -52,7 +51,7 @@ class AiocoapEndpoint:
         self._port = port
         self._limits = limits
         self._transmission = transmission
-        self._tracer = None if tracer is None else _harmless(tracer)
+        self._tracer = tracer
         self._open_socket = open_socket
         self._running: _Running | None = None
         self._stopped = asyncio.Event()
@@ -72,18 +71,21 @@ class AiocoapEndpoint:
         layers = Layers(Context(asyncio.get_running_loop(), log, self._on_request))
         udp = UdpSocket(bound, layers.messages)
         layers.attach(udp)
-        notifying = Notifying(layers, self._limits, self._transmission)
-        serving = Serving(handler, notifying, self._limits, self._transmission, self._tracer)
-        asking = Asking(layers, self._limits, self._transmission, self._tracer)
+        carrier = AiocoapCarrier(layers, udp, self._transmission)
+        conversation = Conversation(
+            carrier, handler, limits=self._limits, transmission=self._transmission, tracer=self._tracer
+        )
         self._stopped.clear()
-        self._running = _Running(layers, udp, asking, serving, notifying)
+        self._running = _Running(layers, udp, carrier, conversation)
 
     async def stop(self) -> None:
         running, self._running = self._running, None
         if running is None:
             return
         self._stopped.set()
-        await running.stop()
+        running.layers.messages.drop_what_waits()
+        await running.conversation.stop()
+        await running.layers.shutdown()
 
     async def peer(self, uri: str) -> Peer:
         host, port = parse_uri(uri)
@@ -98,21 +100,19 @@ class AiocoapEndpoint:
         return Peer(udp.local, (plain_host(sockaddr), port))
 
     async def request(self, peer: Peer, request: Request, timeout: float | None = None) -> Response:
-        running = self._live()
-        return await running.asking.request(peer, running.remote(peer), replace(request, token=b""), timeout)
+        return await self._live().conversation.request(peer, request, timeout)
 
-    async def observe(self, peer: Peer, request: Request, timeout: float | None = None) -> RunningObservation:
-        running = self._live()
-        return await running.asking.observe(peer, running.remote(peer), request, timeout)
+    async def observe(self, peer: Peer, request: Request, timeout: float | None = None) -> Observation:
+        return await self._live().conversation.observe(peer, request, timeout)
 
     async def notify(self, subscription: Subscription, response: Response, *, confirmable: bool = False) -> Delivery:
         if self._running is None:
             return Delivery.TIMED_OUT
-        return await self._running.notifying.notify(subscription, response, confirmable)
+        return await self._running.conversation.notify(subscription, response, confirmable=confirmable)
 
     def forget(self, subscription: Subscription) -> None:
         if self._running is not None:
-            self._running.notifying.drop(subscription, Delivery.SUPERSEDED)
+            self._running.conversation.forget(subscription)
 
     def listen(self, listening: bool) -> None:
         if self._running is not None:
@@ -132,39 +132,13 @@ class AiocoapEndpoint:
     def _on_request(self, pipe: Pipe) -> None:
         running = self._running
         if running is not None:
-            running.serving.receive(Incoming(pipe, running.peer(pipe.request.remote)))
+            running.conversation.serve(running.carrier.incoming(pipe))
 
 
-class _Running:
+class _Running(NamedTuple):
     """What exists between start and stop."""
 
-    def __init__(self, layers: Layers, udp: UdpSocket, asking: Asking, serving: Serving, notifying: Notifying) -> None:
-        self.layers = layers
-        self.udp = udp
-        self.asking = asking
-        self.serving = serving
-        self.notifying = notifying
-
-    def peer(self, remote: UdpAddress) -> Peer:
-        return Peer(self.udp.local, (remote.host, remote.port))
-
-    def remote(self, peer: Peer) -> UdpAddress:
-        return self.udp.address_of(*peer.address)
-
-    async def stop(self) -> None:
-        self.layers.messages.drop_what_waits()
-        self.notifying.stop()
-        await self.serving.stop()
-        await self.layers.shutdown()
-
-
-def _harmless(tracer: Tracer) -> Tracer:
-    """A fault of what only watches costs a line in the log, and no exchange."""
-
-    def watched(traced: Traced) -> None:
-        try:
-            tracer(traced)
-        except Exception:  # whatever it is, it is somebody else's
-            log.exception("a message could not be traced")
-
-    return watched
+    layers: Layers
+    udp: UdpSocket
+    carrier: AiocoapCarrier
+    conversation: Conversation

@@ -13,11 +13,10 @@ from collections import OrderedDict
 from typing import Any, Protocol
 
 from aiocoap import Message, interfaces
-from aiocoap.error import UnparsableMessage
-from aiocoap.message import Direction
 
+from lwm2m.coap.aiocoap_messages import read
 from lwm2m.coap.blocks import LARGEST_EXPONENT
-from lwm2m.coap.option_shape import misshapen_option
+from lwm2m.coap.datagram_format import NotCoap, WrongOption, refusal
 from lwm2m.coap.udp_socket import (
     ANCILLARY_SPACE,
     DATAGRAMS_A_TURN,
@@ -38,7 +37,6 @@ log = logging.getLogger("lwm2m.coap")
 
 SOURCES_KEPT = 10_000
 """Peers of which we know which of our addresses they use."""
-CONFIRMABLE = 0x40
 
 
 class UdpAddress(interfaces.EndpointAddress):  # type: ignore[misc]  # aiocoap is not typed
@@ -206,45 +204,12 @@ class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap i
                 self._loop.call_soon(self._report, OSError(number, os.strerror(number)), self.address(sockaddr))
 
     def _receive(self, datagram: bytes, remote: UdpAddress) -> None:
-        misshapen = misshapen_option(datagram)
-        if misshapen is not None:
-            log.info("%s sent option %d with a length that it cannot have", remote, misshapen)
-            self._refuse_option(datagram, remote)
-            return
         try:
-            message = _decode(datagram, remote)
-        except UnicodeDecodeError:
-            log.info("%s sent text that is not UTF-8", remote)
-            self._refuse_option(datagram, remote)
-            return
-        except (UnparsableMessage, ValueError) as error:
-            log.info("%s sent what is no CoAP message: %s", remote, error)
-            self._reset(datagram, remote)
-            return
-        self._receiver.dispatch_message(message)
-
-    def _refuse_option(self, datagram: bytes, remote: UdpAddress) -> None:
-        """4.02 to a confirmable request, a Reset to another confirmable message. RFC 7252 §5.4.1, §5.4.3"""
-        token_length = datagram[0] & 0x0F
-        if len(datagram) < 4 + token_length or not 0 < datagram[1] < 0x20 or token_length > 8:
-            self._reset(datagram, remote)
-            return
-        if datagram[0] & 0xF0 != CONFIRMABLE:
-            return
-        self.send_datagram(bytes((0x60 | token_length, 0x82)) + datagram[2 : 4 + token_length], remote)
-
-    def _reset(self, datagram: bytes, remote: UdpAddress) -> None:
-        if len(datagram) >= 4 and datagram[0] & 0xF0 == CONFIRMABLE:
-            self.send_datagram(b"\x70\x00" + datagram[2:4], remote)
-
-
-def _decode(datagram: bytes, remote: UdpAddress) -> Message:
-    """Raises UnparsableMessage, ValueError."""
-    message = Message.decode(datagram, remote)
-    token_length = datagram[0] & 0x0F
-    if token_length > 8 or len(message.token) < token_length:
-        raise UnparsableMessage("the token is too long")
-    if datagram[1] == 0 and len(datagram) > 4:
-        raise UnparsableMessage("an empty message with content")
-    message.direction = Direction.INCOMING
-    return message
+            message = read(datagram, remote)
+        except (NotCoap, WrongOption) as error:
+            log.info("%s sent what cannot be read: %s", remote, error)
+            refused = refusal(datagram, error)
+            if refused is not None:
+                self.send_datagram(refused, remote)
+        else:
+            self._receiver.dispatch_message(message)
