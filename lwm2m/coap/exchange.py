@@ -18,7 +18,7 @@ from collections.abc import Callable
 from functools import partial
 
 from lwm2m.coap.arrived import Arrived
-from lwm2m.coap.carrier import Listener, Serve, Settled, Withdraw
+from lwm2m.coap.carrier import Incoming, Listener, Room, Serve, Settled, Withdraw
 from lwm2m.coap.datagram_format import (
     ACK,
     CON,
@@ -52,13 +52,13 @@ Wake = Callable[[float], None]
 
 
 class Exchanges:
-    """One local address and everybody it speaks with. `ask`, `notify` and what `serve` gets are those of
-    `carrier.Carrier`; they read the clock, what drives this says what time it is."""
+    """One local address and everybody it speaks with: a `Carrier` whose requests go to `serve`. What drives it says
+    what time it is; those above need not know."""
 
     def __init__(
         self,
         send: Send,
-        serve: Serve,
+        room: Callable[[Peer], Room],
         *,
         guard: Guard,
         limits: Limits,
@@ -68,7 +68,8 @@ class Exchanges:
         wake: Wake,
     ) -> None:
         self._send = send
-        self._serve = serve
+        self.room = room
+        self.serve: Serve = _leave
         self._guard = guard
         self._clock = clock
         self._chance = chance
@@ -140,7 +141,7 @@ class Exchanges:
         arrived = Arrived(self, peer, packet, kind == CON, mid, size, key)
         if self._handling:
             self._supersede(peer, packet.token)
-        self._serve(arrived)
+        self.serve(arrived)
         self._duplicates.keep(key, arrived.reply)
         if arrived.is_wanted:
             self._handle_later(arrived, now)
@@ -363,3 +364,8 @@ class Exchanges:
         self._outgoing.give_up(state)
         for asked in ended:
             asked.fail(failure)
+
+
+def _leave(incoming: Incoming) -> None:
+    """While nobody serves."""
+    incoming.ignore()

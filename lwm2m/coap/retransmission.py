@@ -56,7 +56,7 @@ class Retransmission:
             self.finish(state, now)
         elif state.queue and message in state.queue:
             state.queue.remove(message)
-        elif message.asked is None:
+        elif message.asked is None and message.mid is not None:
             self._sent_once.pop((state.peer, message.mid), None)
 
     def finish(self, state: PeerState, now: float) -> None:

@@ -7,10 +7,27 @@ from collections.abc import Callable
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.connected import ConnectedEndpoint, TcpEndpoint, WebSocketEndpoint
 from lwm2m.coap.counted_socket import Count, counted
+from lwm2m.coap.datagram import DatagramEndpoint
 from lwm2m.coap.endpoint import Endpoint, Limits, Tracer, Transmission
+from lwm2m.coap.udp import UdpLink
 from lwm2m.coap.udp_socket import OpenSocket, bind
 
-STACKS: dict[str, Callable[..., Endpoint]] = {"aiocoap": AiocoapEndpoint}
+
+def datagram_endpoint(
+    host: str,
+    port: int,
+    *,
+    limits: Limits,
+    transmission: Transmission,
+    tracer: Tracer | None,
+    open_socket: OpenSocket,
+) -> DatagramEndpoint:
+    """Our own stack over UDP."""
+    link = UdpLink(host, port, open_socket=open_socket)
+    return DatagramEndpoint(link, limits=limits, transmission=transmission, tracer=tracer)
+
+
+STACKS: dict[str, Callable[..., Endpoint]] = {"aiocoap": AiocoapEndpoint, "datagram": datagram_endpoint}
 DEFAULT_STACK = "aiocoap"
 CONNECTED: dict[str, type[ConnectedEndpoint]] = {
     endpoint.scheme: endpoint for endpoint in (TcpEndpoint, WebSocketEndpoint)
