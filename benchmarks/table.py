@@ -13,8 +13,10 @@ HEAD = """\
 | measure | found | beside | ratio (lowest to highest) | by CPU | target | |
 | --- | ---: | ---: | ---: | ---: | ---: | --- |"""
 LIMITED = "†"
+DISTURBED = "‡"
 FULL = 0.95
 NOTE_LIMITED = f"{LIMITED} Here the generator had no more to give: its core was the limit, not the measured one."
+NOTE_DISTURBED = f"{DISTURBED} Neither core was used up: other programs ran on this machine, and *by CPU* says more."
 
 
 def table(rows: Iterable[Row], found: Mapping[Name, Sequence[Sample]], reasons: Mapping[str, str]) -> str:
@@ -48,15 +50,14 @@ def _figure(name: Name, samples: Sequence[Sample]) -> str:
     if _is_amount(name):
         return _amount(name, middle)
     cost = median(sample.cpu for sample in samples) * 1e6
-    return f"{_grouped(middle)}/s, {cost:.1f} µs{LIMITED if _limited(samples) else ''}"
+    return f"{_grouped(middle)}/s, {cost:.1f} µs{_mark(samples)}"
 
 
-def _limited(samples: Sequence[Sample]) -> bool:
-    busy, generator = (
-        median(sample.busy for sample in samples),
-        median(sample.generator for sample in samples),
-    )
-    return generator >= FULL > busy
+def _mark(samples: Sequence[Sample]) -> str:
+    """Whether it was the measured process that could do no more."""
+    if median(sample.busy for sample in samples) >= FULL:
+        return ""
+    return LIMITED if median(sample.generator for sample in samples) >= FULL else DISTURBED
 
 
 def _is_amount(name: Name) -> bool:
@@ -101,9 +102,9 @@ def _verdict(row: Row, spread: Spread) -> str:
 
 
 def _notes(rows: Sequence[Row], found: Mapping[Name, Sequence[Sample]], reasons: Mapping[str, str]) -> Iterator[str]:
-    names = {name for row in rows for name in (row.ours, row.other) if name is not None}
-    if any(_limited(found[name]) for name in names if not _is_amount(name)):
-        yield f"{NOTE_LIMITED}\n"
+    names = {name for row in rows for name in (row.ours, row.other) if name is not None and not _is_amount(name)}
+    marks = {_mark(found[name]) for name in names}
+    yield from (f"{note}\n" for note in (NOTE_LIMITED, NOTE_DISTURBED) if note[0] in marks)
     for row in rows:
         if row.reached(_compare(row, found).middle) is False:
             yield f"* {row.measure}: missed. {reasons.get(row.measure, 'Why has not been looked into.')}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks import quantities
 from benchmarks.figures import Name
-from benchmarks.peers import bare_aiocoap, leshan, libcoap, ours
+from benchmarks.peers import bare_aiocoap, bare_socket, leshan, libcoap, ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ def rows() -> Iterator[Row]:
     yield Row(IDLE, _of_us(quantities.IDLE), at_most=0.01)
     yield Row("Registrations, beside Leshan", _of_us(registrations), Name(registrations, leshan.NAME), "Leshan")
     yield Row("Updates, beside Leshan", _of_us(updates), Name(updates, leshan.NAME), "Leshan")
+    yield Row("Updates, beside receiving and sending alone", _of_us(updates), Name(updates, bare_socket.NAME), "Python")
     for stack in ours.OTHER_STACKS:
         for quantity in (registrations, updates, notifications, reads):
             title = f"{quantity.capitalize()} over `--coap-stack {stack}`"

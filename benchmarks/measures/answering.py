@@ -11,7 +11,7 @@ from benchmarks.bench import Bench, Figure, Serve
 from benchmarks.figures import Name, Sample
 from benchmarks.generator import Phase
 from benchmarks.measured import Measured
-from benchmarks.peers import bare_aiocoap, leshan, libcoap, ours
+from benchmarks.peers import bare_aiocoap, bare_socket, leshan, libcoap, ours
 
 CLIENTS = 1000
 WINDOW = 32
@@ -27,6 +27,7 @@ def answering(bench: Bench) -> Iterator[Figure]:
         (bare_aiocoap.NAME, bare_aiocoap.serve),
     ]
     turns = [partial(_fresh, bench, peer, serve, take) for peer, serve in peers for take in (_updates, _registrations)]
+    turns.append(partial(_fresh, bench, bare_socket.NAME, bare_socket.serve, _updates))
     if libcoap.missing() is None:
         turns.append(partial(_gets, bench))
     with ExitStack() as kept:

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks import quantities
 from benchmarks.figures import Name, Sample, Spread, cpu_ratio, ratios
-from benchmarks.table import LIMITED, table
+from benchmarks.table import DISTURBED, LIMITED, table
 from benchmarks.targets import Row, rows
 
 OURS = Name(quantities.UPDATES, "this server")
@@ -98,6 +98,13 @@ def test_a_rate_that_the_generator_limited_is_marked() -> None:
 
 def test_a_process_at_its_own_limit_is_not_marked() -> None:
     assert LIMITED not in line_of(UPDATES, Sample(50_000, 20e-6, generator=0.99))
+
+
+def test_a_process_that_did_not_get_its_core_is_marked() -> None:
+    text = line_of(UPDATES, Sample(20_000, 20e-6, generator=0.3))
+
+    assert f"20.0 µs{DISTURBED} |" in text
+    assert f"{DISTURBED} Neither core was used up" in text
 
 
 def test_amounts_have_an_upper_bound_and_no_peer() -> None:
