@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from lwm2m.cli.failure import Failed, WrongUsage
-from lwm2m.cli.observing import interruptible, print_end, print_lines
+from lwm2m.cli.following import begun, gone, interruptible, print_end, told_end
+from lwm2m.cli.observing import print_lines
 from lwm2m.cli.operations import accepted, value_node
 from lwm2m.cli.options import URL, AsJson, EndpointName, Timeout, Url, read_text, remote, resource_path
 from lwm2m.cli.remote import Json, Remote, StreamEvent
@@ -96,27 +97,20 @@ def _cancel(server: Remote, endpoint: str, paths: Sequence[Path], as_json: bool)
     answer = server.ask_composite("DELETE", endpoint, paths, "/observe", active=True)
     if as_json:
         print_json(answer)
-    elif answer.get("delayed"):
-        typer.echo("the device sleeps; the observation ends when it wakes up.")
     else:
-        typer.echo("the observation is cancelled.")
+        typer.echo(told_end("the observation", answer))
 
 
 def _cancel_at_device(server: Remote, endpoint: str, paths: Sequence[Path]) -> None:
-    server.ask_composite("DELETE", endpoint, paths, "/observe", active=True)
-    typer.echo("the observation is cancelled.", err=True)
+    answer = server.ask_composite("DELETE", endpoint, paths, "/observe", active=True)
+    typer.echo(told_end("the observation", answer), err=True)
 
 
 def _follow(server: Remote, endpoint: str, paths: Sequence[Path], as_json: bool) -> None:
     definitions = server.definitions(endpoint)
     with server.events(endpoint) as events, interruptible():
         try:
-            answer = server.ask_composite("POST", endpoint, paths, "/observe")
-            if as_json:
-                typer.echo(json.dumps(answer))
-            accepted("observe", answer, as_json=False)
-            if not answer.get("observing", True):
-                raise Failed("the device answers, but does not take on the observation.")
+            answer = begun(server, endpoint, server.ask_composite("POST", endpoint, paths, "/observe"), events, as_json)
             if not as_json:
                 print_lines(_records(answer.get("content")), definitions)
             for event in events:
@@ -137,7 +131,7 @@ def _print_event(event: StreamEvent, paths: Sequence[Path], definitions: Definit
     elif event.name == "OBSERVATION_ENDED" and is_ours:
         print_end(str(event.data.get("reason")))
     elif event.name == "DEREGISTRATION":
-        raise Failed(f"the device is gone ({event.data.get('reason', 'deregistered')}), and its observations with it.")
+        raise Failed(gone(event))
 
 
 def _print(answer: Json, definitions: Definitions) -> None:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import datetime
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from lwm2m.cli.explain import refusal_text
 from lwm2m.cli.failure import Failed, WrongUsage
+from lwm2m.cli.following import begun, gone, interruptible, print_end, told_end
 from lwm2m.cli.operations import accepted, print_values
 from lwm2m.cli.options import URL, AsJson, EndpointName, PathArgument, Timeout, Url, remote
 from lwm2m.cli.remote import Json, Remote, StreamEvent
@@ -36,6 +34,7 @@ def observe(
     """Observe a path.
 
     With --follow the first value and then every notification is printed; Ctrl-C cancels the observation at the device.
+    A device that sleeps is waited for.
     Without it the first value is printed and the observation goes on at the server, whose events (/api/event) carry the
     notifications, until --cancel.
     """
@@ -60,22 +59,15 @@ def _cancel(server: Remote, endpoint: str, path: Path, as_json: bool) -> None:
     answer = server.ask("DELETE", endpoint, path, "/observe", query={"active": ""})
     if as_json:
         print_json(answer)
-    elif answer.get("delayed"):
-        typer.echo(f"the device sleeps; the observation of {path} ends when it wakes up.")
     else:
-        typer.echo(f"the observation of {path} is cancelled.")
+        typer.echo(told_end(f"the observation of {path}", answer))
 
 
 def _follow(server: Remote, endpoint: str, path: Path, as_json: bool) -> None:
     definitions = server.definitions(endpoint)
     with server.events(endpoint) as events, interruptible():
         try:
-            answer = server.ask("POST", endpoint, path, "/observe")
-            if as_json:
-                typer.echo(json.dumps(answer))
-            accepted("observe", answer, as_json=False)
-            if not answer.get("observing", True):
-                raise Failed(f"the device answers, but does not take on the observation of {path}.")
+            answer = begun(server, endpoint, server.ask("POST", endpoint, path, "/observe"), events, as_json)
             if not as_json:
                 _print_node(answer.get("content"), path, definitions)
             for event in events:
@@ -87,8 +79,8 @@ def _follow(server: Remote, endpoint: str, path: Path, as_json: bool) -> None:
 
 
 def _cancel_at_device(server: Remote, endpoint: str, path: Path) -> None:
-    server.ask("DELETE", endpoint, path, "/observe", query={"active": ""})
-    typer.echo(f"the observation of {path} is cancelled.", err=True)
+    answer = server.ask("DELETE", endpoint, path, "/observe", query={"active": ""})
+    typer.echo(told_end(f"the observation of {path}", answer), err=True)
 
 
 def _print_event(event: StreamEvent, path: Path, definitions: Definitions, as_json: bool) -> None:
@@ -102,14 +94,7 @@ def _print_event(event: StreamEvent, path: Path, definitions: Definitions, as_js
     elif event.name == "OBSERVATION_ENDED" and event.data.get("res") == str(path):
         print_end(str(event.data.get("reason")))
     elif event.name == "DEREGISTRATION":
-        raise Failed(f"the device is gone ({event.data.get('reason', 'deregistered')}), and its observations with it.")
-
-
-def print_end(reason: str) -> None:
-    if reason == "lost":
-        typer.echo("the observation is lost; it starts again when the device is heard of.", err=True)
-    else:
-        raise Failed(f"the observation ended ({printable(reason)}).")
+        raise Failed(gone(event))
 
 
 def _print_node(node: Json | None, path: Path, definitions: Definitions) -> None:
@@ -121,18 +106,3 @@ def print_lines(records: Iterable[Record], definitions: Definitions) -> None:
     moment = datetime.now().strftime("%H:%M:%S")
     for path, name, value, unit in value_rows(records, definitions):
         typer.echo("  ".join(part for part in (moment, path, name, f"{value} {printable(unit)}".rstrip()) if part))
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM end what is inside, also in a script's background job, which is born with SIGINT ignored."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,7 +16,7 @@ from lwm2m.operations import Create, Delete, Execute, WriteComposite
 from lwm2m.server import Server, ServerLimits, Sleeping
 from lwm2m.web import app
 from lwm2m.web.serving import serving
-from tests.integration.test_cli import ENDPOINT, VALUES, Verbs, row, verbs
+from tests.integration.test_cli import ENDPOINT, VALUES, Outcome, Verbs, ended, line, lwm2m, row, verbs
 from tests.scripted_device import ScriptedDevice
 
 __all__ = ["verbs"]
@@ -135,3 +137,43 @@ async def test_a_delayed_answer_as_json_has_the_id_to_wait_for(sleeper: Verbs) -
     answer = await sleeper.json("exec", ENDPOINT, "/3/0/4")
     assert (answer["delayed"], answer["path"]) == (True, "/3/0/4")
     assert [request["requestId"] for request in await sleeper.json("requests", ENDPOINT)] == [answer["requestId"]]
+
+
+FOLLOWED = [("observe", "/3303/0/5700"), ("observe-composite", "/3303/0/5700", "/3/0/9")]
+
+
+async def waiting(verbs: Verbs, verb: str, *paths: str) -> Process:
+    """A verb that follows, once it said that the device sleeps."""
+    following = await lwm2m(verb, ENDPOINT, *paths, "--follow", "--url", verbs.url)
+    assert following.stderr is not None
+    async with asyncio.timeout(20):
+        told = (await following.stderr.readline()).decode()
+    assert told == "the device sleeps; it is asked to observe when it wakes up. Waiting for that.\n"
+    return following
+
+
+@pytest.mark.parametrize("words", FOLLOWED)
+async def test_following_a_sleeping_device_begins_when_it_wakes(sleeper: Verbs, words: tuple[str, ...]) -> None:
+    following = await waiting(sleeper, *words)
+    await sleeper.device.update(300)
+    assert "/3303/0/5700  Sensor Value  21.5" in await line(following)
+    following.send_signal(signal.SIGINT)
+    outcome = await ended(following)
+    assert outcome.code == 0
+    assert ("is cancelled" in outcome.err) or ("ends when it wakes up" in outcome.err)
+
+
+@pytest.mark.parametrize("words", FOLLOWED)
+async def test_who_waits_no_longer_takes_the_request_back(sleeper: Verbs, words: tuple[str, ...]) -> None:
+    following = await waiting(sleeper, *words)
+    following.send_signal(signal.SIGINT)
+    assert await ended(following) == Outcome(0, "", "the device slept all the time; the request is taken back.\n")
+    assert await sleeper.json("requests", ENDPOINT) == []
+    assert sleeper.device.operations == []
+
+
+async def test_following_ends_when_the_request_is_taken_back(sleeper: Verbs) -> None:
+    following = await waiting(sleeper, *FOLLOWED[0])
+    (request,) = await sleeper.json("requests", ENDPOINT)
+    await sleeper.run("requests", ENDPOINT, "--cancel", request["requestId"])
+    assert await ended(following) == Outcome(1, "", "lwm2m: the device did not answer (cancelled).\n")
