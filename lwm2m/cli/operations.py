@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -92,9 +93,20 @@ def attributes(
 ) -> None:
     """Set notification attributes: pmin, pmax, epmin, epmax (seconds), gt, lt, st (numbers)."""
     named = {name: text if separator else None for name, separator, text in (item.partition("=") for item in settings)}
+    if warning := ignored_maximum(named):
+        typer.echo(warning, err=True)
     accepted("write attributes", remote(url).write_attributes(endpoint, path, named), as_json)
     if not as_json:
         typer.echo(f"the attributes of {path} are set.")
+
+
+def ignored_maximum(attributes: Mapping[str, str | None]) -> str:
+    """A sentence where both periods were given and the maximum means nothing; "" otherwise. LwM2M allows that.
+    lwm2m.md §7.2."""
+    least, most = (attributes.get(name) or "" for name in ("pmin", "pmax"))
+    if not (least.isdecimal() and most.isdecimal() and int(least) > int(most)):
+        return ""
+    return f"the device ignores pmax={most}, since it is less than pmin={least}."
 
 
 def accepted(verb: str, answer: Json, as_json: bool) -> Json:

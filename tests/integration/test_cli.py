@@ -222,6 +222,9 @@ async def test_discover_shows_attributes(verbs: Verbs) -> None:
 async def test_attributes_are_set(verbs: Verbs) -> None:
     assert (await verbs.run("attributes", ENDPOINT, "/3303/0/5700", "pmin=1", "pmax")).code == 0
     assert verbs.device.operations == [WriteAttributes(Path(3303, 0, 5700), {"pmin": "1", "pmax": None})]
+    outcome = await verbs.run("attributes", ENDPOINT, "/3303/0/5700", "pmin=60", "pmax=10")
+    assert (outcome.code, outcome.out) == (0, "the attributes of /3303/0/5700 are set.\n")
+    assert outcome.err == "the device ignores pmax=10, since it is less than pmin=60.\n"
     code, _, err = await verbs.run("attributes", ENDPOINT, "/3303/0/5700", "pmin=soon")
     assert (code, "Invalid attributes" in err) == (1, True)
 
