@@ -17,7 +17,7 @@ from tests.fuzz.targets import TARGETS
 
 def main() -> int:
     options = _options()
-    logging.disable(logging.CRITICAL)
+    logging.getLogger().addHandler(logging.NullHandler())
     if options.again:
         return replay(options.again)
     targets = [target for target in TARGETS if options.only in target.name]

@@ -215,5 +215,10 @@ def words(between: Sequence[bytes], *choices: bytes) -> Grammar:
     return lambda random: random.choice(between).join(random.choices(choices, k=random.randrange(9)))
 
 
+def chosen(readers: int, seeds: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Each seed for each reader, which the first byte chooses."""
+    return tuple(bytes([number]) + seed for number in range(readers) for seed in seeds)
+
+
 def _json(content: Any) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")

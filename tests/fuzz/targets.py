@@ -1,6 +1,20 @@
 """Everything that is fuzzed."""
 
-from tests.fuzz import coap_targets, codec_targets, osap_targets
+from tests.fuzz import (
+    coap_targets,
+    codec_targets,
+    live_targets,
+    osap_connection_targets,
+    osap_message_targets,
+    osap_thing_targets,
+)
 from tests.fuzz.target import Target
 
-TARGETS: tuple[Target, ...] = (*coap_targets.TARGETS, *codec_targets.TARGETS, *osap_targets.TARGETS)
+TARGETS: tuple[Target, ...] = (
+    *coap_targets.TARGETS,
+    *codec_targets.TARGETS,
+    *osap_connection_targets.TARGETS,
+    *osap_message_targets.TARGETS,
+    *osap_thing_targets.TARGETS,
+    *live_targets.TARGETS,
+)

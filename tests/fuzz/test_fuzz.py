@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-
 import pytest
 
 from tests.fuzz.running import keep, run
@@ -12,13 +9,6 @@ from tests.fuzz.target import Target
 from tests.fuzz.targets import TARGETS
 
 SEED = "short"
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
