@@ -48,6 +48,8 @@ CODECS: dict[ContentFormat, Codec] = {
     **_PACKS,
 }
 
+_FORMATS: dict[int, ContentFormat] = {int(known): known for known in CODECS}
+
 # Numbers that were in use before OMA's were registered; read, never written.
 _PRE_REGISTRATION = {1541: ContentFormat.TEXT, 1542: ContentFormat.TLV, 1543: ContentFormat.OMA_JSON}
 _SINGLE_VALUE = frozenset({ContentFormat.TEXT, ContentFormat.OPAQUE, ContentFormat.CBOR})
@@ -108,10 +110,11 @@ def default_format(base: Path, records: Sequence[Record], definitions: Definitio
 
 
 def _format(number: int, refusal: type[LwM2MError]) -> ContentFormat:
-    if number not in CODECS:
+    found = _FORMATS.get(number)
+    if found is None:
         raise refusal(f"content format {number} is not supported here")
-    return ContentFormat(number)
+    return found
 
 
 def _name_of(root: tuple[str, ...]) -> str:
-    return "".join(f"/{segment}" for segment in root)
+    return "".join([f"/{segment}" for segment in root]) if root else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -26,7 +26,7 @@ NOTHING_ELSE: Mapping[str, str] = MappingProxyType({})
 """No additional parameters: the same mapping for all."""
 
 _LETTERS = {"1.1": "UTSN", "1.2": "UTSNMH"}
-_REGISTER_KEYS = frozenset({"ep", "lt", "lwm2m", "b", "Q", "sms"})
+_REGISTER_KEYS = frozenset({"lt", "lwm2m", "b", "Q", "sms"})
 _UPDATE_KEYS = frozenset({"lt", "b", "Q", "sms"})
 
 
@@ -189,19 +189,37 @@ def _only(request: Request, method: Code) -> Request:
 
 
 def _register(request: Request, identity: str | None, strict: bool) -> Register:
-    query = _parameters(request.query)
+    names = [item for item in request.query if item == "ep" or item.startswith("ep=")]
+    terms = _terms(tuple([item for item in request.query if item not in names]), strict)
+    return Register(
+        _endpoint(names, identity),
+        terms.lifetime,
+        _object_list(request),
+        terms.version,
+        terms.binding,
+        terms.sms,
+        terms.additional,
+    )
+
+
+class _Terms(NamedTuple):
+    """What a Register says besides its name and object list."""
+
+    version: str
+    binding: Binding
+    sms: str | None
+    lifetime: int
+    additional: Mapping[str, str]
+
+
+@lru_cache(maxsize=512)
+def _terms(items: tuple[str, ...], strict: bool) -> _Terms:
+    """Thousands of equal devices register on equal terms: those are read once, and kept once."""
+    query = _parameters(items)
     version = _version(query)
     binding = _binding(query, _NOTHING_SAID[version]) or UNSAID.binding
     sms = _sms(query, binding, None)
-    return Register(
-        _endpoint(query, identity),
-        _lifetime(query, version),
-        _object_list(request),
-        version,
-        binding,
-        sms,
-        _additional(query, _REGISTER_KEYS, strict),
-    )
+    return _Terms(version, binding, sms, _lifetime(query, version), _additional(query, _REGISTER_KEYS, strict))
 
 
 def _update(request: Request, location: tuple[str, ...], standing: Standing, strict: bool) -> Update:
@@ -249,8 +267,10 @@ def _version(query: Mapping[str, str | None]) -> str:
     return version
 
 
-def _endpoint(query: Mapping[str, str | None], identity: str | None) -> str:
-    endpoint = query.get("ep") if "ep" in query else identity
+def _endpoint(items: Sequence[str], identity: str | None) -> str:
+    if len(items) > 1:
+        raise BadRequest("parameter 'ep' stands twice")
+    endpoint = items[0].partition("=")[2] if items else identity
     if not endpoint:
         raise BadRequest("ep, the endpoint name, is missing")
     if len(endpoint.encode()) > MAX_ENDPOINT:
@@ -302,7 +322,7 @@ def _additional(query: Mapping[str, str | None], known: frozenset[str], strict: 
     unknown = {name: value or "" for name, value in query.items() if name not in known}
     if strict:
         raise BadRequest(f"parameter {next(iter(unknown))!r} is unknown")
-    return unknown
+    return MappingProxyType(unknown)
 
 
 def _object_list(request: Request) -> tuple[Link, ...]:

@@ -29,15 +29,15 @@ class Commits:
         cancelled wait cancels no change. Raises what a store raises that does not wait."""
         if not changes:
             return None
-        is_busy = self._writer is not None and not self._writer.done()
-        running = None if is_busy else self._call_store(changes)
-        if not is_busy and running is None:
+        if self._writer is not None and not self._writer.done():
+            waiting = _Waiting(changes, asyncio.get_running_loop().create_future())
+            self._waiting.append(waiting)
+            return waiting.done
+        running = self._call_store(changes)
+        if running is None:
             return None
         waiting = _Waiting(changes, asyncio.get_running_loop().create_future())
-        if running is None:
-            self._waiting.append(waiting)
-        else:
-            self._writer = asyncio.create_task(self._write(waiting, running), name="lwm2m-store")
+        self._writer = asyncio.create_task(self._write(waiting, running), name="lwm2m-store")
         return waiting.done
 
     async def commit(self, changes: Sequence[Change]) -> None:

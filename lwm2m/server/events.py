@@ -45,8 +45,7 @@ class Updated(NamedTuple):
     update: Update
 
 
-@dataclass(frozen=True, slots=True)
-class Deregistered:
+class Deregistered(NamedTuple):
     registration: Registration
     reason: DeregistrationReason
 

@@ -40,6 +40,9 @@ class ObservationChange(NamedTuple):
     list_format: int | None = None
 
 
+_NONE: Mapping[Observed, Wish] = MappingProxyType({})
+
+
 class Observations:
     """Wishes by endpoint and what is observed, in the order they were made."""
 
@@ -65,7 +68,8 @@ class Observations:
         return tuple(self._wanted.pop(endpoint, ()))
 
     def of(self, endpoint: str) -> Mapping[Observed, Wish]:
-        return MappingProxyType(self._wanted.get(endpoint, {}))
+        wanted = self._wanted.get(endpoint)
+        return _NONE if wanted is None else MappingProxyType(wanted)
 
 
 def observed_by(operation: Observe | ObserveComposite, root: tuple[str, ...]) -> tuple[Observed, Wish]:

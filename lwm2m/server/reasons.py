@@ -66,8 +66,8 @@ class Reasons:
     def _change(self, endpoint: str, observed: Observed, before: _Report, now: _Report) -> Reason:
         if now.values.keys() != before.values.keys():
             return Reason.CREATED if now.values.keys() - before.values.keys() else Reason.DELETED
-        if endpoint not in self._attributes and now.values != before.values:
-            return Reason.CHANGE
+        if endpoint not in self._attributes:
+            return Reason.PMAX if _are_same(before.values, now.values) else Reason.CHANGE
         attributes = [self._effective(endpoint, path) for path in _paths(observed)]
         elapsed = now.at - before.at
         met = (_met(found, path, before, now) for path, found in zip(_paths(observed), attributes, strict=True))
@@ -86,6 +86,10 @@ class Reasons:
         return effective((known[found] for found in above if found in known), Attributes())
 
 
+def _are_same(before: Mapping[Path, Value | None], now: Mapping[Path, Value | None]) -> bool:
+    return before == now and all(type(before[path]) is type(value) for path, value in now.items())
+
+
 def _met(attributes: Attributes, path: Path, before: _Report, now: _Report) -> Reason | None:
     return is_due(attributes, _beneath(path, before.values), _beneath(path, now.values))
 
@@ -96,7 +100,7 @@ def _beneath(path: Path, values: Mapping[Path, Value | None]) -> dict[Path, Valu
 
 def _newest(records: Iterable[Record]) -> dict[Path, Value | None]:
     """Of several records of a path the last one counts: they come in the order of time."""
-    return {record.path: record.value for record in records}
+    return {path: value for path, value, _ in records}
 
 
 def _paths(observed: Observed) -> tuple[Path, ...]:

@@ -28,11 +28,10 @@ class MemoryStore:
 
     def commit(self, changes: Sequence[Change]) -> Awaitable[None] | None:
         for change in changes:
+            if isinstance(change, RegistrationChange):
+                self._register(change.endpoint, change.after)
+                continue
             match change:
-                case RegistrationChange(endpoint=endpoint, after=None):
-                    self._forget(endpoint)
-                case RegistrationChange(endpoint=endpoint, after=Registration() as registration):
-                    self._registrations[endpoint] = registration
                 case ObservationChange(endpoint=endpoint, path=observed, wanted=True):
                     self._observations.setdefault(endpoint, {})[observed] = Wish(change.accept, change.list_format)
                 case ObservationChange(endpoint=endpoint, path=observed):
@@ -42,6 +41,12 @@ class MemoryStore:
                 case QueueChange(id=number, request=QueuedRequest() as request):
                     self._queue[number] = request
         return None
+
+    def _register(self, endpoint: str, registration: Registration | None) -> None:
+        if registration is None:
+            self._forget(endpoint)
+        else:
+            self._registrations[endpoint] = registration
 
     def _forget(self, endpoint: str) -> None:
         self._registrations.pop(endpoint, None)
