@@ -12,7 +12,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from lwm2m.address import Address
-from lwm2m.cli.settings import OptionError, ServerSettings, SettingsError, address
+from lwm2m.cli.settings import ServerSettings, option_settings, table_settings
 from lwm2m.cli.toml_lines import Table, TomlFile, tables
 from lwm2m.cli.values import parse_value
 from lwm2m.model.checking import check
@@ -82,23 +82,14 @@ _OPERATION: dict[str, type] = {
     "resources": dict,
     "continue_on_error": bool,
 }
-_READERS: dict[str, Callable[[str], Any]] = {
-    "coap": address,
-    "http": address,
-    "objects": FilePath,
-    "state": FilePath,
-}
 _SPELT = frozenset({Type.OPAQUE, Type.OBJLNK, Type.TIME})
 
 
 def bootstrap_settings(file: TomlFile | None, options: Mapping[str, Any]) -> ServerSettings:
-    """`options` holds the texts and flags of the command line, None for what was not given; they go before the file.
-    Raises SettingsError, OptionError for an option that cannot be meant."""
-    try:
-        given = _read({name: value for name, value in options.items() if value is not None})
-    except SettingsError as error:
-        raise OptionError(str(error)) from None
-    return ServerSettings(**{"coap": COAP, "http": HTTP} | (_file_settings(file) if file else {}) | given)
+    """Options go before the file. Raises SettingsError, OptionError for an option that cannot be meant."""
+    typed = option_settings(options)
+    told = table_settings(file, _SERVER, "configuration") if file else {}
+    return ServerSettings(**{"coap": COAP, "http": HTTP} | told | typed)
 
 
 def bootstrap_configs(file: TomlFile, definitions: Definitions) -> BootstrapConfigs:
@@ -113,26 +104,6 @@ def bootstrap_configs(file: TomlFile, definitions: Definitions) -> BootstrapConf
             raise table.wrong(kind, f"there is a second configuration of {kind} {name}")
         kept[name] = _config(table, file.path.parent, definitions)
     return BootstrapConfigs(endpoints, patterns, next(iter(defaults.values()), None))
-
-
-def _file_settings(file: TomlFile) -> dict[str, Any]:
-    for name in file.document:
-        if name not in ("server", "configuration"):
-            raise file.wrong(None, name, f"there is no setting {name!r} outside [server] and [[configuration]]")
-    table = Table(file, "server", file.document.get("server", {}), _SERVER, file.header("server", 0))
-    values: dict[str, Any] = {}
-    for name in _SERVER:
-        if name in table:
-            try:
-                values |= _read({name: table.get(name)})
-            except SettingsError as error:
-                raise table.wrong(name, str(error).removesuffix(".")) from None
-    return values
-
-
-def _read(texts: Mapping[str, Any]) -> dict[str, Any]:
-    """Raises SettingsError."""
-    return {name: _READERS[name](value) if name in _READERS else value for name, value in texts.items()}
 
 
 def _kind(table: Table) -> str:

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from lwm2m.cli.failure import Failed, WrongUsage
-from lwm2m.cli.settings import OptionError, SettingsError
+from lwm2m.cli.settings import OptionError
+from lwm2m.cli.toml_lines import SettingsError
 
 
 def bootstrap_server(

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from lwm2m.cli.failure import Failed, WrongUsage
-from lwm2m.cli.settings import OptionError, SettingsError, server_settings
+from lwm2m.cli.settings import OptionError, server_settings
+from lwm2m.cli.toml_lines import SettingsError
 
 
 def server(

@@ -5,20 +5,15 @@ The file is TOML with one table, `[server]`; a key that is not known, or has the
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
 from lwm2m.address import Address
+from lwm2m.cli.toml_lines import SettingsError, Table, TomlFile
 
 STACKS = ("aiocoap",)
-
-
-class SettingsError(Exception):
-    """A setting cannot be used; the text is a sentence."""
 
 
 class OptionError(SettingsError):
@@ -58,8 +53,8 @@ KINDS: dict[str, type] = {
     "insecure": bool,
 }
 READERS: dict[str, Callable[[str], Any]] = {
-    "coap": lambda text: address(text),
-    "http": lambda text: address(text),
+    "coap": lambda text: _address(text),
+    "http": lambda text: _address(text),
     "objects": lambda text: FilePath(text),
     "state": lambda text: FilePath(text),
     "coap_stack": lambda text: _known_stack(text),
@@ -67,22 +62,43 @@ READERS: dict[str, Callable[[str], Any]] = {
 
 
 def server_settings(file: FilePath | None, options: Mapping[str, Any]) -> ServerSettings:
-    """`options` holds the texts and flags of the command line, None for what was not given. Raises SettingsError,
-    OptionError for an option that cannot be meant."""
-    given = {name: value for name, value in options.items() if value is not None}
+    """Raises SettingsError, OptionError for an option that cannot be meant."""
+    typed = option_settings(options)
+    return ServerSettings(**(table_settings(TomlFile(file), KINDS) if file else {}) | typed)
+
+
+def option_settings(options: Mapping[str, Any]) -> dict[str, Any]:
+    """`options` holds the texts and flags of the command line, None for what was not given. Raises OptionError."""
     try:
-        typed = _read(given)
+        return {name: _read(name, value) for name, value in options.items() if value is not None}
     except SettingsError as error:
         raise OptionError(str(error)) from None
-    return ServerSettings(**(_read(read_table(file, "server", KINDS)) if file else {}) | typed)
 
 
-def _read(texts: Mapping[str, Any]) -> dict[str, Any]:
+def table_settings(file: TomlFile, kinds: Mapping[str, type], *others: str) -> dict[str, Any]:
+    """What the table `[server]` says, of these kinds; `others` are tables that may be there too, many of a name. Raises
+    SettingsError naming file and line."""
+    for name in file.document:
+        if name not in ("server", *others):
+            places = " and ".join(["[server]", *(f"[[{other}]]" for other in others)])
+            raise file.wrong(None, name, f"there is no setting {name!r} outside {places}")
+    table = Table(file, "server", file.document.get("server", {}), kinds, file.header("server", 0))
+    values: dict[str, Any] = {}
+    for name in kinds:
+        if name in table:
+            try:
+                values[name] = _read(name, table.get(name))
+            except SettingsError as error:
+                raise table.wrong(name, str(error).removesuffix(".")) from None
+    return values
+
+
+def _read(name: str, value: Any) -> Any:
     """Raises SettingsError."""
-    return {name: READERS[name](value) if name in READERS else value for name, value in texts.items()}
+    return READERS[name](value) if name in READERS else value
 
 
-def address(text: str) -> Address:
+def _address(text: str) -> Address:
     """Raises SettingsError."""
     try:
         return Address.parse(text)
@@ -94,33 +110,3 @@ def _known_stack(name: str) -> str:
     if name not in STACKS:
         raise SettingsError(f"there is no CoAP stack {name!r}; known: {', '.join(STACKS)}.")
     return name
-
-
-def read_table(file: FilePath, table: str, kinds: Mapping[str, type]) -> dict[str, Any]:
-    """The one table of a settings file. Raises SettingsError naming file and line."""
-    try:
-        text = file.read_text(encoding="utf-8")
-        document = tomllib.loads(text)
-    except OSError as error:
-        raise SettingsError(f"{file} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
-        raise SettingsError(f"{file} is not TOML: {error}.") from None
-    for name in document:
-        if name != table:
-            raise SettingsError(f"{file}:{_line_of(text, name)}: there is no setting {name!r} outside [{table}].")
-    found = document.get(table, {})
-    if not isinstance(found, dict):
-        raise SettingsError(f"{file}:{_line_of(text, table)}: {table} is a table, [{table}].")
-    for name, value in found.items():
-        if name not in kinds:
-            raise SettingsError(f"{file}:{_line_of(text, name)}: there is no setting {name!r} in [{table}].")
-        if type(value) is not kinds[name]:
-            expected = "true or false" if kinds[name] is bool else "a text in quotes"
-            raise SettingsError(f"{file}:{_line_of(text, name)}: {name} is {expected}.")
-    return found
-
-
-def _line_of(text: str, name: str) -> int:
-    """The line that sets a key or opens a table; 1 when the key is spelt in a way only TOML understands."""
-    key = re.compile(rf"""\s*\[*\s*["']?{re.escape(name)}\b""")
-    return next((number for number, line in enumerate(text.splitlines(), 1) if key.match(line)), 1)

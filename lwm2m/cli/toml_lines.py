@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
-from lwm2m.cli.settings import SettingsError
-
 _HEADER = re.compile(r"\s*\[{1,2}\s*([A-Za-z0-9_.\-]+)\s*\]{1,2}\s*(?:#.*)?")
+
+
+class SettingsError(Exception):
+    """A setting cannot be used; the text is a sentence."""
 
 
 class TomlFile:

@@ -9,8 +9,8 @@ import pytest
 
 from lwm2m.address import Address
 from lwm2m.cli.bootstrap_file import bootstrap_configs, bootstrap_settings
-from lwm2m.cli.settings import OptionError, SettingsError
-from lwm2m.cli.toml_lines import TomlFile
+from lwm2m.cli.settings import OptionError
+from lwm2m.cli.toml_lines import SettingsError, TomlFile
 from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lwm2m.address import Address
-from lwm2m.cli.settings import ServerSettings, SettingsError, server_settings
+from lwm2m.cli.settings import ServerSettings, server_settings
+from lwm2m.cli.toml_lines import SettingsError
 
 
 @pytest.fixture
