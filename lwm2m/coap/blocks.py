@@ -42,10 +42,6 @@ class Block(NamedTuple):
     def start(self) -> int:
         return self.number * self.size
 
-    @property
-    def is_valid(self) -> bool:
-        return self.exponent <= LARGEST_EXPONENT
-
     def fits(self, payload: bytes) -> bool:
         """Every block but the last is full, and the last is not longer. RFC 7959 §2.3, RFC 8323 §6."""
         if self.exponent == BERT:

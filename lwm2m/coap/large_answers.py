@@ -35,11 +35,11 @@ class LargeAnswers:
 
     def cut(
         self, response: Response, wanted: Block | None, room: Room, key: Callable[[], Hashable], now: float
-    ) -> tuple[dict[int, tuple[bytes, ...]], bytes] | None:
+    ) -> tuple[dict[int, tuple[bytes, ...]], bytes]:
         """The options and the bytes of the block that is wanted, or of the first where one message does not hold all;
-        None where the response is to go as it is. What has more blocks is kept."""
+        then the response is kept. No options where it goes as it is."""
         if wanted is None and len(response.payload) <= room.payload:
-            return None
+            return {}, response.payload
         kept = Kept(response, body_tag(response.payload))
         wanted = wanted or Block(0, False, room.exponent)
         options, payload = kept.block(wanted, room)

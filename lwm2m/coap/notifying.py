@@ -140,10 +140,8 @@ class Notifying:
         if response.code >> 5 == 2:
             options[OBSERVE] = (uint_value(self._next_number()),)
             room = self._carrier.room(served.peer)
-            block = self._large.cut(response, served.wanted, room, lambda: served.key, self._now())
-            if block is not None:
-                options.update(block[0])
-                payload = block[1]
+            block, payload = self._large.cut(response, served.wanted, room, lambda: served.key, self._now())
+            options.update(block)
         return Packet(response.code, served.token, options, payload)
 
     def _settled(self, served: Served, verdict: Delivery) -> None:

@@ -157,13 +157,9 @@ class Serving:
     def _in_blocks(self, incoming: Incoming, response: Response, options: dict[int, tuple[bytes, ...]]) -> bytes:
         room = self._carrier.room(incoming.peer)
         wanted = _block(incoming.packet, BLOCK2)
-        if wanted is None and len(response.payload) <= room.payload:
-            return response.payload
-        block = self._large.cut(response, wanted, room, partial(_key, incoming), self._now())
-        if block is None:
-            return response.payload
-        options.update(block[0])
-        return block[1]
+        block, payload = self._large.cut(response, wanted, room, partial(_key, incoming), self._now())
+        options.update(block)
+        return payload
 
     # What leaves
 
@@ -177,7 +173,7 @@ class Serving:
             return
         guard = self._guard
         if guard is not None and (packet.payload or packet.options) and not self._may_answer(guard, incoming, packet):
-            if response is None or packet.code >> 5 == 2:
+            if packet.code >> 5 == 2:
                 self._challenge(guard, incoming, response)
                 return
             packet = packet._replace(payload=b"")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DOWNLOAD_ATTEMPTS = 3
 """How often a body is fetched that changes while we fetch it."""
+TOO_LARGE = "the answer is larger than we take"
 REPEATABLE = frozenset({Code.GET, Code.FETCH})
 
 
@@ -84,9 +85,7 @@ class Transfer:
     async def whole(self, first: Packet) -> Response:
         """The response with all its blocks. Raises RequestFailed."""
         if BLOCK2 not in first.options:
-            if len(first.payload) > self._asking.max_body:
-                raise AnswerTooLarge("the answer is larger than we take")
-            return response_from(first, first.payload)
+            return self._undivided(first)
         for _ in range(DOWNLOAD_ATTEMPTS):
             try:
                 return await self._download(first)
@@ -99,7 +98,7 @@ class Transfer:
     async def _download(self, first: Packet) -> Response:
         block = _block(first, BLOCK2)
         if block is None:
-            return response_from(first, first.payload)
+            return self._undivided(first)
         joining = Joining(self._asking.max_body)
         answer = first
         while True:
@@ -115,6 +114,11 @@ class Transfer:
             if answer.options.get(ETAG) != first.options.get(ETAG) or block is None:
                 raise _Changed
 
+    def _undivided(self, answer: Packet) -> Response:
+        if len(answer.payload) > self._asking.max_body:
+            raise AnswerTooLarge(TOO_LARGE)
+        return response_from(answer, answer.payload)
+
     def _join(self, joining: Joining, block: Block, payload: bytes) -> None:
         try:
             if block.exponent > max(LARGEST_EXPONENT, self._room.exponent):
@@ -123,7 +127,7 @@ class Transfer:
         except Gap:
             raise Rejected("the answer's blocks do not fit together") from None
         except TooLarge:
-            raise AnswerTooLarge("the answer is larger than we take") from None
+            raise AnswerTooLarge(TOO_LARGE) from None
 
     def _later_options(self) -> dict[int, tuple[bytes, ...]]:
         options = request_options(self._request)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from lwm2m.coap.blocks import Block, block_at, body_tag
-from lwm2m.coap.carrier import Room
+from lwm2m.coap.carrier import Listener, Room
 from lwm2m.coap.conversation import Conversation
 from lwm2m.coap.endpoint import AnswerTooLarge, Limits, Rejected, TimedOut, TooBusy, Traced, Unreachable
 from lwm2m.coap.message import Code, Peer, Request, Response
@@ -29,7 +29,7 @@ from lwm2m.coap.packet import (
     Packet,
     uint_value,
 )
-from tests.unit.fake_carrier import OTHER, PEER, Asked, FakeCarrier, a_conversation
+from tests.unit.fake_carrier import OTHER, PEER, Asked, FakeCarrier, Withdrawal, a_conversation
 
 GET_X = Request(Code.GET, ("x",))
 
@@ -148,6 +148,16 @@ async def test_the_carrier_says_why_there_is_no_answer(line: Line) -> None:
     (await line.next()).listener.failed(Unreachable("no route"))
     with pytest.raises(Unreachable, match="no route"):
         await asking
+
+
+async def test_a_carrier_that_has_ended_fails_a_request_at_once() -> None:
+    class Ended(FakeCarrier):
+        def ask(self, peer: Peer, packet: Packet, confirmable: bool, listener: Listener) -> Withdrawal:
+            listener.failed(Unreachable("the endpoint has stopped"))
+            return Withdrawal(Asked(peer, packet, confirmable, listener))
+
+    with pytest.raises(Unreachable, match="stopped"):
+        await a_conversation(Ended()).request(PEER, GET_X)
 
 
 async def test_a_request_ends_at_its_deadline(line: Line) -> None:
@@ -348,6 +358,14 @@ async def test_an_answer_that_changes_while_it_comes_is_fetched_again(line: Line
     assert (await asking).payload == b"b" * 2000
 
 
+async def test_an_answer_that_becomes_small_while_it_comes_is_fetched_again(line: Line) -> None:
+    asking = line.asks(GET_X)
+    (await line.next()).answer(Code.CONTENT, *of_body(bytes(2000), None, 6))
+    (await line.next()).answer(Code.CONTENT, {}, b"small")
+    (await line.next()).answer(Code.CONTENT, {}, b"small")
+    assert (await asking).payload == b"small"
+
+
 async def test_an_answer_that_changes_each_time_is_rejected(line: Line) -> None:
     numbers = iter(range(100))
     asking = line.asks(GET_X)
@@ -369,6 +387,10 @@ async def test_what_is_done_is_not_done_again_because_its_answer_changed(line: L
 async def test_an_answer_larger_than_the_limit_is_not_taken(line: Line) -> None:
     asking = line.asks(GET_X)
     await downloads(line, lambda: bytes(4097))
+    with pytest.raises(AnswerTooLarge):
+        await asking
+    asking = line.asks(GET_X)
+    (await line.next()).answer(Code.CONTENT, {}, bytes(4097))
     with pytest.raises(AnswerTooLarge):
         await asking
 

@@ -11,8 +11,27 @@ from lwm2m.coap.blocks import Block, Gap, Joining, Shelf, TooLarge, Uploads, blo
 
 def test_the_block_option_names_size_and_offset() -> None:
     assert (Block(3, True, 2).size, Block(3, True, 2).start) == (64, 192)
-    assert Block(0, False, 6).is_valid
-    assert not Block(0, False, 7).is_valid
+    assert (Block(3, True, 7).size, Block(3, True, 7).start) == (1024, 3072)
+
+
+@given(st.integers(0, 0xFFFFF), st.booleans(), st.integers(0, 7))
+def test_a_block_option_is_read_as_it_is_written(number: int, more: bool, exponent: int) -> None:
+    block = Block(number, more, exponent)
+    assert len(block.encode()) <= 3
+    assert Block.decode(block.encode()) == block
+    assert Block(0, False, 0).encode() == b""
+
+
+@given(st.binary(max_size=9000), st.integers(1024, 4000))
+def test_a_body_cut_into_several_blocks_a_message_joins_to_the_body(body: bytes, room: int) -> None:
+    joining = Joining(len(body))
+    while True:
+        block, payload = block_at(body, len(joining), 7, room)
+        assert len(payload) <= room
+        joining.add(block, payload)
+        if not block.more:
+            break
+    assert joining.body == body
 
 
 @given(st.binary(max_size=3000), st.integers(0, 6))
@@ -32,8 +51,10 @@ def test_a_body_cut_into_blocks_joins_to_the_body(body: bytes, exponent: int) ->
         (Block(1, True, 0), bytes(16)),
         (Block(0, True, 0), bytes(15)),
         (Block(0, False, 0), bytes(17)),
+        (Block(0, True, 7), bytes(1025)),
+        (Block(0, True, 7), b""),
     ],
-    ids=["not the next", "too short", "too long"],
+    ids=["not the next", "too short", "too long", "no multiple", "nothing"],
 )
 def test_a_block_that_does_not_fit_is_a_gap(block: Block, payload: bytes) -> None:
     with pytest.raises(Gap):

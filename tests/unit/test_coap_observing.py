@@ -100,6 +100,16 @@ async def test_a_refusal_is_the_first_response_and_the_last(watch: Watch) -> Non
     assert watch.asked.withdrawn
 
 
+async def test_an_observation_whose_first_response_does_not_come_whole_is_given_up(watch: Watch) -> None:
+    observing = asyncio.ensure_future(watch.conversation.observe(PEER, GET_X, 5))
+    await asyncio.sleep(0)
+    watch.asked.answer(Code.CONTENT, {OBSERVE: (b"\x01",), BLOCK2: (b"\x08",)}, bytes(16))
+    (await watch.fetches()).listener.failed(Unreachable("no route"))
+    with pytest.raises(Unreachable):
+        await observing
+    assert watch.asked.withdrawn
+
+
 async def test_an_echo_is_repeated_to_begin(watch: Watch) -> None:
     observing = asyncio.ensure_future(watch.conversation.observe(PEER, GET_X, 5))
     await asyncio.sleep(0)
@@ -169,12 +179,13 @@ async def test_a_follower_receives_what_had_come_already(watch: Watch) -> None:
     await asyncio.sleep(0)
     watch.asked.answer(Code.CONTENT, {OBSERVE: (b"\x01",)})
     watch.notifies(2, b"2")
-    observation = await observing
     watch.notifies(3, b"3")
-    observation.follow(watch.receive)
-    assert watch.received == [b"2", b"3"]
+    observation = await observing
     watch.notifies(4, b"4")
+    observation.follow(watch.receive)
     assert watch.received == [b"2", b"3", b"4"]
+    watch.notifies(5, b"5")
+    assert watch.received == [b"2", b"3", b"4", b"5"]
 
 
 async def test_following_costs_no_task(watch: Watch) -> None:

@@ -123,6 +123,24 @@ async def test_a_refusal_has_its_code_and_its_text(desk: Desk) -> None:
     assert desk.asks(Code.GET) == Packet(Code.NOT_FOUND, TOKEN, {}, b"no such instance")
 
 
+@pytest.mark.parametrize("later", [True, False])
+async def test_a_handler_that_fails_is_logged_and_tells_nothing(
+    desk: Desk, later: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_request: Request) -> Response:
+        raise RuntimeError("the secret is 1234")
+
+    async def fail_later(request: Request) -> Response:
+        return fail(request)
+
+    desk.device.answer = fail_later if later else fail
+    incoming = desk.hands(Code.GET)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert incoming.outcome == Packet(Code.INTERNAL_SERVER_ERROR, TOKEN)
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
 async def test_a_handler_that_takes_its_time_answers_when_it_is_done(desk: Desk) -> None:
     done = asyncio.Event()
 
@@ -376,7 +394,8 @@ async def test_no_more_answers_are_kept_than_there_is_place_for(desk: Desk) -> N
 
 
 def guarded() -> Desk:
-    return a_desk(guard=Guard(LIMITS, b"a secret of 16 B"))
+    """With so many strangers that no answer can wait until they have answered a ping."""
+    return a_desk(guard=Guard(Limits(max_peers_unverified=0), b"a secret of 16 B"))
 
 
 @pytest.mark.parametrize("code", [Code.GET, Code.PUT])
