@@ -145,9 +145,9 @@ def _is_under_way(request: Carried, response: Carried) -> bool:
 class MessageLayer(MessageManager):  # type: ignore[misc]  # aiocoap is not typed
     """Acknowledgements, retransmission and de-duplication."""
 
-    def __init__(self, token_layer: TokenLayer) -> None:
+    def __init__(self, token_layer: TokenLayer, max_duplicates: int) -> None:
         super().__init__(token_layer)
-        self._received = Duplicates()
+        self._received = Duplicates(max_duplicates)
         self._deliveries: dict[ExchangeKey, OnDelivery] = {}
         self._sent_once: OrderedDict[ExchangeKey, OnDelivery] = OrderedDict()
 
@@ -282,9 +282,9 @@ def _received_key(message: Message) -> tuple[str, int, int]:
 class Layers:
     """One socket with both layers above it."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, max_duplicates: int) -> None:
         self.tokens = TokenLayer(context)
-        self.messages = MessageLayer(self.tokens)
+        self.messages = MessageLayer(self.tokens, max_duplicates)
         self.tokens.token_interface = self.messages
         self.log: Any = context.log
 
