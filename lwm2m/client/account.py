@@ -32,6 +32,7 @@ from lwm2m.client.registration import (
     SendUpdate,
     State,
     Stop,
+    Triggered,
     WrongVersion,
     outcome,
 )
@@ -54,12 +55,15 @@ SETTLE_WITHIN = 2.0
 """How long a request waits that overtakes the answer to our Register."""
 MAX_UNSETTLED = 16
 GOODBYE_WITHIN = 1.0
+REOPEN_PAUSE = 5.0
+"""Seconds between two times that a connection is opened again: a server may accept and close them as fast as it can."""
 
 NOT_FOR_YOU = Response(Code.NOT_FOUND)
 """To whoever is not the server that we are registered with. The contract of Endpoint knows no silence; this is short
 and says nothing."""
 
 _Negative: TypeAlias = Failed | Refused | WrongVersion
+_SETTLED = frozenset(State) - {State.UPDATING, State.REGISTERING}
 _SERVING = frozenset({State.REGISTERED, State.UPDATING})
 _log = logging.getLogger(__name__)
 
@@ -73,6 +77,7 @@ class Presentation:
     lifetime: Callable[[], int]
     binding: Callable[[str], Binding]
     links: Callable[[str], tuple[Link, ...]]
+    sms: str | None = None
 
 
 class Surroundings(Protocol):
@@ -121,6 +126,9 @@ class Account:
         self._tasks: set[asyncio.Task[None]] = set()
         self._later: set[asyncio.TimerHandle] = set()
         self._unsettled = 0
+        self._reopening = False
+        """The server is to be reached anew, with an Update; until then nothing reaches it, nor us."""
+        self._lost_at = -REOPEN_PAUSE
         self._moved = asyncio.Event()
         self._due = Alarm(registration.deadline, clock, self._registration_due)
         self._reports = Alarm(lambda: self._management.reporting.deadline(), clock, self._report)
@@ -131,7 +139,8 @@ class Account:
 
     @property
     def server(self) -> str:
-        return self.pair.uri
+        """Where it is reached now."""
+        return self._transport.uri
 
     def is_of(self, peer: Peer) -> bool:
         return peer == self._peer
@@ -154,14 +163,14 @@ class Account:
             self._moved = asyncio.Event()
             self._surroundings.moved(self)
 
-    def feed_later(self, event: Event) -> None:
-        """The same, once the answer to the request being served is on its way."""
+    def feed_later(self, event: Event, delay: float = ANSWER_FIRST) -> None:
+        """The same in `delay` seconds: once the answer to the request being served is on its way."""
 
         def ring() -> None:
             self._later.discard(handle)
             self.feed(event)
 
-        handle = asyncio.get_running_loop().call_later(ANSWER_FIRST, ring)
+        handle = asyncio.get_running_loop().call_later(delay, ring)
         self._later.add(handle)
 
     def changed(self, paths: frozenset[Path], told: Changed) -> None:
@@ -178,8 +187,32 @@ class Account:
         self._management.observations.refresh()
         self._reports.set()
 
+    def connection_lost(self, *, reopen: bool) -> None:
+        """The connection with the server has ended, and with it every observation."""
+        if self.state not in _SERVING:
+            return
+        self._begin_reopening()
+        if reopen:
+            pause = max(ANSWER_FIRST, self._lost_at + REOPEN_PAUSE - self._clock())
+            self._lost_at = self._clock()
+            self.feed_later(Triggered(), pause)
+
+    def go_over_to(self, uri: str) -> None:
+        """Reach the server there from the next Update on, until the next Register."""
+        if uri != self._transport.uri:
+            self._transport.uri = uri
+            self._begin_reopening()
+
+    def _begin_reopening(self) -> None:
+        self._reopening = True
+        self._management.reporting.suspend()
+        self._reports.set()
+
     async def send(self, what: Sequence[Path | Record]) -> Code:
         """The code that the server answered. Raises SendRefused, RequestFailed."""
+        if self._reopening and self.state in _SERVING:
+            self.feed(Triggered())
+            await self.reached(*_SETTLED)
         if self.state not in _SERVING or self._peer is None:
             raise SendRefused(f"not registered with {self.server}")
         request = to_coap(self._management.send(what))
@@ -295,24 +328,27 @@ class Account:
     async def _exchanged(self, action: Action) -> Response:
         if isinstance(action, SendRegister):
             self._speak(self._registration.version)
+            self._transport.uri = self.pair.uri
             await self._surroundings.prepare(self)
-            return await self._register(to_coap(self._operation(action)))
+            return await self._over_any_way(to_coap(self._operation(action)))
+        request = to_coap(self._operation(action))
         assert self._peer is not None
+        if isinstance(action, SendUpdate) and (self._reopening or self._peer.association is not None):
+            return await self._over_any_way(request)
         timeout = GOODBYE_WITHIN if isinstance(action, SendDeregister) else None
-        return await self._transport.running.request(self._peer, to_coap(self._operation(action)), timeout)
+        return await self._transport.running.request(self._peer, request, timeout)
 
     def _speak(self, version: str) -> None:
         if version != self._version:
             self._version = version
             self._management = self._manage(version)
 
-    async def _register(self, request: Request) -> Response:
+    async def _over_any_way(self, request: Request) -> Response:
         """Over the first way that is not refused; a name may stand for addresses that nobody listens on."""
         failure = Unreachable("no way to the server")
-        async with aclosing(self._transport.ways()) as ways:
-            async for coap in ways:
+        async with aclosing(self._transport.peers()) as peers:
+            async for coap, self._peer in peers:
                 try:
-                    self._peer = await coap.peer(self.server)
                     return await coap.request(self._peer, request)
                 except Unreachable as error:
                     failure = error
@@ -322,7 +358,14 @@ class Account:
         shown, version = self._presentation, self._registration.version
         match action:
             case SendRegister():
-                return Register(shown.endpoint, shown.lifetime(), shown.links(version), version, shown.binding(version))
+                return Register(
+                    shown.endpoint,
+                    shown.lifetime(),
+                    shown.links(version),
+                    version,
+                    shown.binding(version),
+                    shown.sms,
+                )
             case SendUpdate(location, objects, lifetime, binding):
                 return Update(
                     location,
@@ -336,10 +379,12 @@ class Account:
 
     def _tell(self, before: State, event: Event) -> None:
         after, number = self.state, self.pair.short_server_id
+        if isinstance(event, Accepted) and (before is State.REGISTERING or self._reopening):
+            self._reopening = False
+            self._management.reporting.resume()
         if isinstance(event, _Negative):
             self.last_failure = event.reason
         if before is State.REGISTERING and isinstance(event, Accepted):
-            self._management.reporting.resume()
             self._surroundings.publish(events.Registered("/" + "/".join(self._registration.location), number))
         elif before is State.REGISTERING and after is not before and isinstance(event, _Negative):
             self._surroundings.publish(events.RegistrationFailed(event.reason, self._remaining(), number))

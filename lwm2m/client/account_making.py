@@ -35,6 +35,7 @@ class AccountMaking:
     version: str
     said: Callable[[str], Mapping[int, str]]
     queue_mode: bool
+    sms: str | None
     gather: float
     max_observations: int
     threshold_mode: ThresholdMode
@@ -67,6 +68,7 @@ class AccountMaking:
             lifetime=lambda: server_object.settings(model, instance).lifetime,
             binding=lambda version: server_object.presented_binding(model, instance, version, self.queue_mode),
             links=lambda version: (_ROOT, *model.links(self.said(version))),
+            sms=self.sms,
         )
 
     def _management(self, pair: ServerAccount, transport: Transport, version: str) -> DeviceManagement:

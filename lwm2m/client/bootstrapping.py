@@ -237,9 +237,9 @@ class Bootstrapping:
             await self._transport.release()
             self._transport = None
         self._transport = self._transport or self._reach(account.uri)
-        async with aclosing(self._transport.ways()) as ways:
-            async for coap in ways:
-                yield coap, await coap.peer(account.uri)
+        async with aclosing(self._transport.peers()) as peers:
+            async for way in peers:
+                yield way
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         self._cancel()

@@ -32,7 +32,8 @@ from lwm2m.client.versions import in_force, said_versions
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.endpoint import Endpoint, Limits
 from lwm2m.coap.message import Code, Peer, Request, Response
-from lwm2m.coap.uri import parse_uri
+from lwm2m.coap.stacks import CONNECTED
+from lwm2m.coap.uri import letter_of, place_of
 from lwm2m.model.checking import check
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import shipped
@@ -40,6 +41,8 @@ from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 
 GATHER = 0.1
+MAX_SMS = 32
+"""Digits of a telephone number; servers take no more."""
 
 
 class Client:
@@ -50,6 +53,8 @@ class Client:
     gets one without security. Objects 1 and 3 are completed where they are missing or lack mandatory resources.
     Without an actuator the client is a simulated device. `coap` is an Endpoint for this client alone that has not been
     started; without it `open_endpoint` makes one for each local address that leads to a server.
+    `binding` is what the servers are told where the data model does not say; without it that is the letter of the URI.
+    `sms` is the number of the device, in digits, which a binding with S goes with.
     With `queue_mode` it sleeps `awake_for` seconds after the last exchange, until it has something to say.
     `gather` is how many seconds changes of the object list are collected before the servers are told of them.
     `objects` are objects that act by themselves: each is the actuator of its own object id.
@@ -57,7 +62,8 @@ class Client:
     leads to a registration, or that there is none.
     `network` brings the device into the network that an account asks for.
 
-    Raises ValueError for an endpoint name, a server URI, a version, a binding or records that cannot be."""
+    Raises ValueError for an endpoint name, a server URI, a version, a binding, a number or records that
+    cannot be."""
 
     def __init__(
         self,
@@ -75,7 +81,8 @@ class Client:
         bootstrap: str | None = None,
         hold_off: int = 0,
         version: str = "1.1",
-        binding: str = "U",
+        binding: str | None = None,
+        sms: str | None = None,
         queue_mode: bool = False,
         gather: float = GATHER,
         awake_for: float = AWAKE_FOR,
@@ -94,15 +101,17 @@ class Client:
         own = [record for standard in self._objects.values() for record in standard.records()]
         self.data_model = DataModel(map(self._checked, [*own, *records]))
         self._version = version
+        self._given_letters = _letters(binding, sms)
         asked = None if bootstrap is None else BootstrapServer(bootstrap, hold_off)
         self._complete((server,) if isinstance(server, str) else tuple(server), asked, lifetime, binding)
         self._actuator = actuator or self._simulated(wall_clock)
         self._clock = clock
         self._network = network
         self._events = EventStream()
-        make = open_endpoint or (lambda host: AiocoapEndpoint(host, 0, limits=limits))
-        self._sockets = Sockets(coap, make, self._handle)
-        self._queue_mode = queue_mode or "Q" in binding
+        self._open_endpoint = open_endpoint or (lambda host: AiocoapEndpoint(host, 0, limits=limits))
+        self._limits = limits
+        self._sockets = Sockets(coap, self._make_endpoint, self._handle, self._connection_lost)
+        self._queue_mode = queue_mode or "Q" in (binding or "")
         self._wakefulness = Wakefulness(awake_for)
         self._sleep = Alarm(self._wakefulness.deadline, clock, self._doze)
         making = AccountMaking(
@@ -110,6 +119,7 @@ class Client:
             self.data_model,
             self.definitions,
             version,
+            sms=sms,
             said=cache(partial(said_versions, self.definitions)),
             queue_mode=self._queue_mode,
             gather=gather,
@@ -124,7 +134,7 @@ class Client:
         )
         self._servers = Servers(self, making.account, self._reach, version, making.said(version), clock, wall_clock)
         self._server_object = server_object.ServerObject(
-            self.update, self.remove, self._servers.accounts.tell, self.bootstrap, version
+            self.update, self.remove, self._servers.accounts.tell, self.bootstrap, version, self._letters
         )
 
     @property
@@ -292,15 +302,23 @@ class Client:
         except ValueError as error:
             raise ValueError(f"{record.path}: {error}") from None
 
-    def _complete(self, servers: Sequence[str], asked: BootstrapServer | None, lifetime: int, binding: str) -> None:
+    def _complete(
+        self, servers: Sequence[str], asked: BootstrapServer | None, lifetime: int, binding: str | None
+    ) -> None:
         for uri in (*servers, *([asked.uri] if asked else [])):
-            parse_uri(uri)
+            place_of(uri)
         add_accounts(self.data_model, servers, asked, lifetime, binding)
         if not server_accounts(self.data_model) and bootstrap_account(self.data_model) is None:
             raise ValueError("a client needs a server or a bootstrap server")
         for account in server_accounts(self.data_model):
             server_object.binding(self.data_model, account.server, self._version)
-        self.data_model.update(device.completed(self.data_model, binding))
+        letters = dict.fromkeys(letter_of(account.uri) for account in server_accounts(self.data_model))
+        self.data_model.update(device.completed(self.data_model, binding or "".join(letters) or "U"))
+
+    def _letters(self, instance: Path) -> frozenset[str]:
+        """By which transports the server of this instance may be reached."""
+        uris = [account.uri for account in server_accounts(self.data_model) if account.server == instance]
+        return self._given_letters.union(map(letter_of, uris))
 
     def _simulated(self, wall_clock: Callable[[], float]) -> Simulated:
         clock = device.Clock(wall_clock)
@@ -308,5 +326,26 @@ class Client:
             self.data_model.live(device.CURRENT_TIME, clock.now)
         return Simulated(self, self.definitions, clock)
 
+    def _make_endpoint(self, scheme: str, host: str) -> Endpoint:
+        if scheme in CONNECTED:
+            return CONNECTED[scheme](host, None, limits=self._limits)
+        return self._open_endpoint(host)
+
+    def _connection_lost(self, peer: Peer) -> None:
+        """While we sleep nobody reaches us anyway."""
+        for account in self._servers.accounts:
+            if account.is_of(peer):
+                account.connection_lost(reopen=self.is_awake)
+
     def _reach(self, uri: str) -> Transport:
         return Transport(self._sockets, uri)
+
+
+def _letters(binding: str | None, sms: str | None) -> frozenset[str]:
+    """The transports that the caller says the device has. Raises ValueError."""
+    if sms is not None and not (0 < len(sms) <= MAX_SMS and sms.isascii() and sms.isdigit()):
+        raise ValueError("the number of a device is in digits, without a plus sign")
+    letters = frozenset(binding or "") - {"Q"} | ({"S"} if sms else frozenset())
+    if "S" in letters and sms is None:
+        raise ValueError("a binding with S needs the number of the device")
+    return letters

@@ -16,6 +16,7 @@ from lwm2m.client.pairing import (
     value_of,
 )
 from lwm2m.client.standard_objects import security, server
+from lwm2m.coap.uri import letter_of
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
 
@@ -28,20 +29,23 @@ class BootstrapServer(NamedTuple):
 
 
 def add_accounts(
-    model: DataModel, servers: Sequence[str], bootstrap: BootstrapServer | None, lifetime: int, binding: str
+    model: DataModel, servers: Sequence[str], bootstrap: BootstrapServer | None, lifetime: int, binding: str | None
 ) -> None:
     """An account for each URI that no Security instance names. Server instances of the model without one are taken
-    first; a new one keeps trying for ever, unless there is a bootstrap server to ask."""
+    first; a new one keeps trying for ever, unless there is a bootstrap server to ask. Without a binding each has the
+    letter of its URI."""
     if bootstrap is not None and not _is_named(model, bootstrap.uri):
         model.update(security.bootstrap_account(model, bootstrap.uri, bootstrap.hold_off))
     for instance in server_instances(model):
         if short_server_id(model, instance) is None:
             model.update([Record(instance.child(server.SHORT_SERVER_ID), _free_id(model))])
-        model.update(server.completed(model, instance, lifetime, binding))
     for uri in servers:
         if not _is_named(model, uri):
-            number = _unpaired(model) or _add_server(model, lifetime, binding, persistent=bootstrap is None)
+            number = _unpaired(model) or _add_server(model, persistent=bootstrap is None)
             model.update(security.account(model, uri, number))
+    letters = {account.server: letter_of(account.uri) for account in server_accounts(model)}
+    for instance in server_instances(model):
+        model.update(server.completed(model, instance, lifetime, binding or letters.get(instance, "U")))
 
 
 def _is_named(model: DataModel, uri: str) -> bool:
@@ -54,13 +58,12 @@ def _unpaired(model: DataModel) -> int | None:
     return next((number for number in numbers if number is not None and number not in paired), None)
 
 
-def _add_server(model: DataModel, lifetime: int, binding: str, *, persistent: bool) -> int:
+def _add_server(model: DataModel, *, persistent: bool) -> int:
     taken = model.instances(SERVER)
     instance = Path(SERVER, next(number for number in range(len(taken) + 1) if number not in taken))
     number = _free_id(model)
     values: dict[int, Value] = {server.SHORT_SERVER_ID: number, **(server.PERSISTENT if persistent else {})}
     model.update(Record(instance.child(resource), value) for resource, value in values.items())
-    model.update(server.completed(model, instance, lifetime, binding))
     return number
 
 

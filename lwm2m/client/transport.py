@@ -1,93 +1,150 @@
 """The client's sockets, and how each server is reached through them.
 
 A client has one socket for each local address that leads to a server of its: almost always one. Servers share it, and
-are told apart by their own addresses.
+are told apart by their own addresses. Servers on TCP or WebSockets share what connects from there; each has a
+connection of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import TypeAlias
 
 from lwm2m.client.local_address import local_hosts
+from lwm2m.coap.connected import ConnectedEndpoint
 from lwm2m.coap.endpoint import Endpoint, Handler, Unreachable
-from lwm2m.coap.message import Subscription
-from lwm2m.coap.uri import parse_uri
+from lwm2m.coap.message import Peer, Subscription
+from lwm2m.coap.uri import Place, place_of
+
+Way: TypeAlias = tuple[str, str]
+"""Scheme and local address."""
 
 
 class Sockets:
-    """Either a given endpoint, or those that `make` opens on local addresses, each as long as somebody uses it."""
+    """A given endpoint, for the URIs of its scheme, and those that `make` opens for a scheme on local addresses, each
+    as long as somebody uses it. `lost` learns of each peer whose connection has ended."""
 
-    def __init__(self, given: Endpoint | None, make: Callable[[str], Endpoint], handler: Handler) -> None:
+    def __init__(
+        self,
+        given: Endpoint | None,
+        make: Callable[[str, str], Endpoint],
+        handler: Handler,
+        lost: Callable[[Peer], None],
+    ) -> None:
         self.given = given
         self._make = make
         self._handler = handler
-        self._open: dict[str, Endpoint] = {}
-        self._users: dict[str, set[Transport]] = {}
+        self._lost = lost
+        self._open: dict[Way, Endpoint] = {}
+        self._users: dict[Way, set[Transport]] = {}
         self._opening = asyncio.Lock()
+        self._watching: dict[Endpoint, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
         """Bind a given endpoint; those of our own wait until they are needed. Raises OSError."""
         if self.given is not None:
-            await self.given.start(self._handler)
+            await self._start(self.given)
 
-    async def take(self, host: str, user: Transport) -> Endpoint:
+    def given_for(self, uri: str) -> Endpoint | None:
+        """The given endpoint, where this is a URI of its scheme."""
+        scheme = uri.partition(":")[0]
+        return self.given if self.given is not None and self.given.uri.partition(":")[0] == scheme else None
+
+    async def take(self, way: Way, user: Transport) -> Endpoint:
         """Raises OSError."""
         async with self._opening:
-            if host not in self._open:
-                endpoint = self._make(host)
-                await endpoint.start(self._handler)
-                self._open[host] = endpoint
-            self._users.setdefault(host, set()).add(user)
-            return self._open[host]
+            if way not in self._open:
+                endpoint = self._make(*way)
+                await self._start(endpoint)
+                self._open[way] = endpoint
+            self._users.setdefault(way, set()).add(user)
+            return self._open[way]
 
-    async def release(self, host: str, user: Transport) -> None:
+    async def release(self, way: Way, user: Transport) -> None:
         async with self._opening:
-            users = self._users.get(host, set())
+            users = self._users.get(way, set())
             users.discard(user)
-            if not users and host in self._open:
-                await self._open.pop(host).stop()
+            if not users and way in self._open:
+                await self._stop(self._open.pop(way))
 
     def listen(self, listening: bool) -> None:
-        for endpoint in (self.given,) if self.given is not None else self._open.values():
+        for endpoint in self._all():
             endpoint.listen(listening)
 
     async def stop(self) -> None:
         async with self._opening:
-            endpoints = [self.given] if self.given is not None else list(self._open.values())
+            endpoints = self._all()
             self._open.clear()
             self._users.clear()
             for endpoint in endpoints:
-                await endpoint.stop()
+                await self._stop(endpoint)
+
+    def _all(self) -> list[Endpoint]:
+        return [*self._open.values(), *([self.given] if self.given is not None else [])]
+
+    async def _start(self, endpoint: Endpoint) -> None:
+        await endpoint.start(self._handler)
+        if isinstance(endpoint, ConnectedEndpoint):
+            watching = self._watch(endpoint)
+            self._watching[endpoint] = asyncio.get_running_loop().create_task(watching, name="lwm2m-connections")
+
+    async def _stop(self, endpoint: Endpoint) -> None:
+        await endpoint.stop()
+        watching = self._watching.pop(endpoint, None)
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait([watching])
+
+    async def _watch(self, endpoint: Endpoint) -> None:
+        async for event in endpoint.events():
+            self._lost(event.peer)
 
 
 class Transport:
-    """The way to one server."""
+    """The way to one server, at `uri` now."""
 
     def __init__(self, sockets: Sockets, uri: str) -> None:
         self._sockets = sockets
         self.uri = uri
-        self._host = ""
+        self._way: Way = "", ""
         self._endpoint: Endpoint | None = None
 
     async def ways(self) -> AsyncGenerator[Endpoint, None]:
         """The endpoint on each local address from which the server may be reached, the one in use first; going on to
         the next gives up the one before. Raises Unreachable, OSError."""
-        try:
-            server = parse_uri(self.uri)
-        except ValueError as error:
-            raise Unreachable(str(error)) from None
-        if self._sockets.given is not None:
-            self._endpoint = self._sockets.given
-            yield self._endpoint
+        given = self._sockets.given_for(self.uri)
+        if given is not None:
+            await self.release()
+            self._endpoint = given
+            yield given
             return
-        hosts = await local_hosts(*server)
-        for host in sorted(hosts, key=lambda host: host != self._host):
-            if host != self._host or self._endpoint is None:
+        place = self._place()
+        hosts = await local_hosts(place.host, place.port)
+        for way in sorted(((place.scheme, host) for host in hosts), key=lambda way: way != self._way):
+            if way != self._way or self._endpoint is None:
                 await self.release()
-                self._endpoint = await self._sockets.take(host, self)
-                self._host = host
+                self._endpoint = await self._sockets.take(way, self)
+                self._way = way
             yield self._endpoint
+
+    async def peers(self) -> AsyncGenerator[tuple[Endpoint, Peer], None]:
+        """The same, with the server there. What cannot be connected is left out. Raises Unreachable where nothing can
+        be, OSError."""
+        failure: Exception | None = None
+        found = False
+        async with aclosing(self.ways()) as ways:
+            async for endpoint in ways:
+                try:
+                    peer = await endpoint.peer(self.uri)
+                except (Unreachable, ValueError) as error:
+                    failure = error
+                else:
+                    found = True
+                    yield endpoint, peer
+        if not found and failure is not None:
+            raise Unreachable(str(failure)) from failure
 
     @property
     def running(self) -> Endpoint:
@@ -102,6 +159,13 @@ class Transport:
 
     async def release(self) -> None:
         """This server needs no socket any more."""
-        if self._endpoint is not None:
-            self._endpoint = None
-            await self._sockets.release(self._host, self)
+        endpoint, self._endpoint = self._endpoint, None
+        if endpoint is not None and endpoint is not self._sockets.given:
+            await self._sockets.release(self._way, self)
+
+    def _place(self) -> Place:
+        """Raises Unreachable."""
+        try:
+            return place_of(self.uri)
+        except ValueError as error:
+            raise Unreachable(str(error)) from None

@@ -9,6 +9,8 @@ PORTS = {"coap": 5683, "coap+tcp": 5683, "coap+ws": 80}
 """The port of each scheme that is spoken, where a URI names none."""
 SPEAKS = {"coap": "CoAP over UDP", "coap+tcp": "CoAP over TCP", "coap+ws": "CoAP over WebSockets"}
 
+LETTERS = {"coap": "U", "coap+tcp": "T", "coap+ws": "T", "tel": "S"}
+
 
 class Place(NamedTuple):
     scheme: str
@@ -33,6 +35,12 @@ def place_of(uri: str, *schemes: str) -> Place:
     if "@" in parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError(f"{uri!r} has more than a host and a port")
     return Place(parts.scheme, parts.hostname, PORTS[parts.scheme] if port is None else port)
+
+
+def letter_of(uri: str) -> str:
+    """The transport of this URI as a binding names it; schemes that are none of IP or SMS are those of non-IP drivers.
+    lwm2m.md §11.5"""
+    return LETTERS.get(urlsplit(uri).scheme, "N")
 
 
 def parse_uri(uri: str) -> tuple[str, int]:

@@ -33,8 +33,6 @@ _SETTINGS = {
     19: "sequence_delay",
     20: "sequence_count",
 }
-SUPPORTED = frozenset("U")
-"""The letters of the transports that we have."""
 _NEVER_NEGATIVE = frozenset({LIFETIME, MINIMUM_PERIOD, MAXIMUM_PERIOD, DISABLE_TIMEOUT})
 
 PERSISTENT: dict[int, Value] = {17: 5, 18: 5, 19: 60, 20: 65_535}
@@ -118,7 +116,8 @@ def _flag(model: DataModel, path: Path, otherwise: bool) -> bool:
 class ServerObject:
     """The actuator of object 1. `store` and `discard` change the data model; `tell` hands an event to the registration
     that an instance is about, once the answer is on its way; `bootstrap` asks the bootstrap server for a new
-    configuration then. Both raise LwM2MError where that cannot be. `version` is the client's LwM2M version."""
+    configuration then. Both raise LwM2MError where that cannot be. `version` is the client's LwM2M version, `letters`
+    gives the transports by which the server of an instance may be reached."""
 
     def __init__(
         self,
@@ -127,16 +126,18 @@ class ServerObject:
         tell: Callable[[Path, Disable | Triggered], None],
         bootstrap: Callable[[], None],
         version: str,
+        letters: Callable[[Path], frozenset[str]],
     ) -> None:
         self._store = store
         self._discard = discard
         self._tell = tell
         self._bootstrap = bootstrap
         self._version = version
+        self._letters = letters
 
     async def write(self, records: Sequence[Record]) -> None:
         for record in records:
-            _check(record, self._version)
+            _check(record, self._version, self._letters)
         self._store(records)
 
     async def remove(self, paths: Sequence[Path]) -> None:
@@ -146,15 +147,19 @@ class ServerObject:
         if path[2] == DISABLE:
             self._tell(path.parent, Disable())
         elif path[2] == UPDATE_TRIGGER:
-            if arguments not in ("", "0='U'"):
-                raise BadRequest("this client has no other transport than UDP")
-            self._tell(path.parent, Triggered())
+            self._trigger(path.parent, arguments)
         elif path[2] == BOOTSTRAP_TRIGGER:
             if arguments:
                 raise BadRequest("the Bootstrap-Request Trigger takes no arguments")
             self._bootstrap()
         else:
             raise MethodNotAllowed(f"{path} is not offered")
+
+    def _trigger(self, instance: Path, arguments: str) -> None:
+        """The argument says which transport the Update takes. lwm2m.md §5.10"""
+        if arguments and arguments not in (f"0='{letter}'" for letter in self._letters(instance)):
+            raise BadRequest("this client has no such transport to this server")
+        self._tell(instance, Triggered())
 
 
 def binding(model: DataModel, instance: Path, version: str) -> Binding:
@@ -171,7 +176,7 @@ def presented_binding(model: DataModel, instance: Path, version: str, queue_mode
     return replace(known, queue_mode=known.queue_mode or queue_mode)
 
 
-def _check(record: Record, version: str) -> None:
+def _check(record: Record, version: str, letters: Callable[[Path], frozenset[str]]) -> None:
     number, value = record.path[2], record.value
     if number in _NEVER_NEGATIVE and isinstance(value, int) and value < 0:
         raise BadRequest(f"{record.path} is a number of seconds")
@@ -180,5 +185,5 @@ def _check(record: Record, version: str) -> None:
             parsed = Binding.parse(value, False, version)
         except ValueError as error:
             raise BadRequest(str(error)) from None
-        if set(parsed.letters) - SUPPORTED:
+        if set(parsed.letters) - letters(record.path.parent):
             raise BadRequest(f"{value!r} names a transport that this client does not have")
