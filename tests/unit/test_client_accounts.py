@@ -13,6 +13,7 @@ from lwm2m.coap.endpoint import TimedOut
 from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.model.path import Path
 from lwm2m.model.record import ObjectLink, Record, Value
+from lwm2m.testing import clock, in_virtual_time
 from tests.unit.fake_endpoint import FakeEndpoint
 
 TEMPERATURE = Path(3303, 0, 5700)
@@ -183,6 +184,7 @@ async def test_a_server_of_an_older_version_gets_that() -> None:
     await client.stop()
 
 
+@in_virtual_time
 async def test_the_device_is_asked_for_the_network_of_an_account() -> None:
     class Modem:
         def __init__(self) -> None:
@@ -195,7 +197,7 @@ async def test_the_device_is_asked_for_the_network_of_an_account() -> None:
 
     modem, coap = Modem(), Servers()
     apn = records({"/1/0/10": ObjectLink(11, 3), "/1/0/18": 0})
-    async with Client("dev1", FIRST, apn, coap=coap, network=modem) as client:
+    async with Client("dev1", FIRST, apn, coap=coap, network=modem, clock=clock().time) as client:
         await client.registered(5)
     assert modem.used == [ObjectLink(11, 3)] * 2
 

@@ -14,6 +14,7 @@ from lwm2m.client.storing import StoredReports
 from lwm2m.coap.message import Code, Request
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
+from lwm2m.testing import clock, in_virtual_time
 from tests.unit.fake_endpoint import FakeEndpoint
 from tests.unit.test_client_shell import TEMPERATURE, make
 
@@ -50,9 +51,10 @@ async def missed(coap: FakeEndpoint, client: Client, wall: Wall, accept: int | N
     assert coap.notifications.empty()
 
 
+@in_virtual_time
 async def test_senml_has_all_values_with_their_times() -> None:
     coap, wall = FakeEndpoint(), Wall()
-    async with make(coap, wall_clock=wall) as client:
+    async with make(coap, wall_clock=wall, clock=clock().time) as client:
         await client.registered(5)
         await missed(coap, client, wall, SENML_JSON)
         events = client.events()
@@ -69,18 +71,20 @@ async def test_senml_has_all_values_with_their_times() -> None:
         assert [event.reason for event in found if isinstance(event, Notified)] == [Reason.INITIAL, Reason.STORED]
 
 
+@in_virtual_time
 async def test_other_formats_have_them_one_after_the_other() -> None:
     coap, wall = FakeEndpoint(), Wall()
-    async with make(coap, wall_clock=wall) as client:
+    async with make(coap, wall_clock=wall, clock=clock().time) as client:
         await client.registered(5)
         await missed(coap, client, wall, None)
         await coap.ask(observe(None, b"\x02"))
         assert [(await coap.next_notification())[1].payload for _ in range(2)] == [b"1.5", b"2.5"]
 
 
+@in_virtual_time
 async def test_without_storing_the_last_value_is_all_there_is() -> None:
     coap, wall = FakeEndpoint(), Wall()
-    async with make(coap, [Record(Path(1, 0, 6), False)], wall_clock=wall) as client:
+    async with make(coap, [Record(Path(1, 0, 6), False)], wall_clock=wall, clock=clock().time) as client:
         await client.registered(5)
         await missed(coap, client, wall, SENML_JSON)
         assert json.loads((await coap.ask(observe(SENML_JSON, b"\x02"))).payload)[0]["v"] == 2.5
