@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -150,7 +149,7 @@ class ScriptedDevice:
                 return self._read_all(paths_of(body))
             case ObserveComposite(body=body):
                 self.composite_observers[paths_of(body)] = asker
-                return replace(self._read_all(paths_of(body)), observing=True)
+                return self._read_all(paths_of(body))._replace(observing=True)
             case CancelCompositeObservation(body=body):
                 self.composite_observers.pop(paths_of(body), None)
                 return self._read_all(paths_of(body))

@@ -6,7 +6,6 @@ The order of checks is that of lwm2m.md §6: known, open, present, allowed, cont
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from lwm2m.attributes import Attributes, ThresholdMode, effective, written
@@ -228,7 +227,7 @@ class DeviceManagement:
     def _observing(self, answer: Response, observed: Observed, subscription: Subscription, now: float) -> Response:
         assert answer.content_format is not None
         accepted = self.reporting.begin(subscription, observed, answer.content_format, now)
-        return replace(answer, observing=accepted)
+        return answer._replace(observing=accepted)
 
     def _cancel(self, path: Path, accept: int | None, subscription: Subscription) -> Response:
         self._end(Observed((path,)), subscription)

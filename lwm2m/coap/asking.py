@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 from lwm2m.coap.carrier import Carrier
@@ -41,14 +40,14 @@ class Asking:
             self._leave_place(peer)
 
     async def observe(self, peer: Peer, request: Request, timeout: float | None) -> RunningObservation:
-        request = replace(request, observe=BEGIN, token=b"")
+        request = request._replace(observe=BEGIN, token=b"")
         self._take_place(peer)
         try:
             transfer = Transfer(self, peer, request, self._deadline(timeout))
             opened = await transfer.open()
             try:
                 message = opened.first.result()
-                first = replace(await transfer.whole(message), observing=is_observed(message))
+                first = (await transfer.whole(message))._replace(observing=is_observed(message))
             except BaseException:
                 opened.close()
                 raise

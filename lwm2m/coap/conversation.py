@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
 from lwm2m.coap.asking import Asking
 from lwm2m.coap.carrier import Carrier, Serve
@@ -42,7 +41,7 @@ class Conversation:
 
     async def request(self, peer: Peer, request: Request, timeout: float | None = None) -> Response:
         """See `Endpoint.request`."""
-        return await self._asking.request(peer, replace(request, token=b"") if request.token else request, timeout)
+        return await self._asking.request(peer, request._replace(token=b"") if request.token else request, timeout)
 
     async def observe(self, peer: Peer, request: Request, timeout: float | None = None) -> RunningObservation:
         """See `Endpoint.observe`."""

@@ -1,10 +1,13 @@
-"""CoAP as values: codes, requests, responses, peers. No IO."""
+"""CoAP as values: codes, requests, responses, peers. No IO.
+
+Requests and responses are made for every datagram: a NamedTuple takes a third of the time of a frozen dataclass."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class Code(IntEnum):
@@ -91,8 +94,7 @@ class Peer:
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One request with its whole body. `path` and `query` are the decoded option values, one item an option.
     `observe` is 0 to start, 1 to stop, None otherwise. `token` is filled in by the stack on received requests."""
 
@@ -107,8 +109,7 @@ class Request:
     token: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """One response with its whole body. `observing` on an answer to `observe=0` accepts the observation;
     on a received one it says that the peer accepted."""
 

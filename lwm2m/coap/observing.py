@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lwm2m.coap.blocks import Block
@@ -112,7 +111,7 @@ class RunningObservation:
         self._opened.close()
         if not active:
             return None
-        request = replace(self._request, observe=CANCEL, token=self.token)
+        request = self._request._replace(observe=CANCEL, token=self.token)
         return await self._asking.request(self._peer, request, None)
 
     # What arrives
@@ -211,7 +210,7 @@ class RunningObservation:
         return response
 
     async def _whole(self, packet: Packet) -> Response | None:
-        transfer = Transfer(self._asking, self._peer, replace(self._request, observe=None), None)
+        transfer = Transfer(self._asking, self._peer, self._request._replace(observe=None), None)
         transfer.is_traced = True
         try:
             response = await transfer.whole(packet)
@@ -223,7 +222,7 @@ class RunningObservation:
         if response.code != packet.code:
             log.warning("the rest of a large notification from %s did not come: %s", self._peer, response.code.dotted)
             return None
-        response = replace(response, observing=OBSERVE in packet.options)
+        response = response._replace(observing=OBSERVE in packet.options)
         self._asking.trace(self._peer, response, self.token, incoming=True)
         return response
 

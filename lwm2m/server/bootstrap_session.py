@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from lwm2m.coap.message import Code, Response
@@ -215,7 +215,7 @@ class BootstrapSession:
 
 def _with_root(response: Response) -> Response:
     """LwM2M 1.0 says its version before the links, not in one: lwm2m="1.0",</0/0>. lwm2m.md §4.4."""
-    return replace(response, payload=_VERSION_1_0.sub(rb"</>;\1", response.payload, count=1))
+    return response._replace(payload=_VERSION_1_0.sub(rb"</>;\1", response.payload, count=1))
 
 
 def _write_format(config: BootstrapConfig, preferred: int | None) -> ContentFormat:

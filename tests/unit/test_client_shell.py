@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import replace
 
 import pytest
 
@@ -32,7 +31,7 @@ from tests.unit.fake_endpoint import CREATED, SERVER, FakeEndpoint
 
 TEMPERATURE = Path(3303, 0, 5700)
 READ = Request(Code.GET, ("3303", "0", "5700"), token=b"\x01")
-OBSERVE = replace(READ, observe=0)
+OBSERVE = READ._replace(observe=0)
 
 
 def make(coap: FakeEndpoint, records: Iterable[Record] = (), **options: object) -> Client:
@@ -245,7 +244,7 @@ async def test_after_an_unanswered_notification_values_wait_for_the_server_to_ob
     await asyncio.sleep(0)
     client.update([Record(TEMPERATURE, 2.0)])
     coap.delivery = Delivery.DELIVERED
-    assert (await coap.ask(replace(OBSERVE, token=b"\x02"))).payload == b"2.0"
+    assert (await coap.ask(OBSERVE._replace(token=b"\x02"))).payload == b"2.0"
     assert [(await coap.next_notification())[1].payload for _ in range(2)] == [b"1.0", b"2.0"]
 
 

@@ -181,7 +181,7 @@ async def test_a_client_that_is_gone_is_told_to_who_waits(
     events = server.events()
     reading = asyncio.create_task(server.read("a", "/3/0/0"))
     await asyncio.sleep(0)
-    await endpoint.receive(replace(update, method=Code.DELETE), peer())
+    await endpoint.receive(update._replace(method=Code.DELETE), peer())
     answered = await next_of(RequestAnswered, events)
     assert (answered.answer, answered.failure) == (None, "client gone")
     with pytest.raises(ClientGone):
@@ -235,7 +235,7 @@ async def test_more_requests_than_may_wait_are_refused(server: Server, endpoint:
 
 async def test_an_observation_can_be_submitted(server: Server, endpoint: MemoryEndpoint) -> None:
     update = await asleep(server, endpoint)
-    endpoint.answers["/3/0/0"] = replace(text("Acme"), observing=True)
+    endpoint.answers["/3/0/0"] = text("Acme")._replace(observing=True)
     await server.submit("a", Observe(Path(3, 0, 0)))
     events = server.events()
     await endpoint.receive(update, peer())
@@ -247,7 +247,7 @@ async def test_an_observation_can_be_submitted(server: Server, endpoint: MemoryE
 
 async def test_a_notification_opens_the_window(server: Server, endpoint: MemoryEndpoint) -> None:
     await register(endpoint)
-    endpoint.answers["/3/0/0"] = replace(text("Acme"), observing=True)
+    endpoint.answers["/3/0/0"] = text("Acme")._replace(observing=True)
     await server.observe("a", "/3/0/0")
     endpoint.answers["/3/0/9"] = TimedOut("no answer")
     with pytest.raises(TimedOut):

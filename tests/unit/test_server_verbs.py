@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 
@@ -149,7 +148,7 @@ async def test_composite_and_single_observations_are_kept_apart(server: Server, 
     await register(endpoint)
     pack = Response(Code.CONTENT, b'[{"n":"/3303/1/5700","v":20.5}]', 110, observing=True)
     endpoint.answers["/"] = endpoint.answers["/3303/1/5700"] = pack
-    endpoint.on_cancel = replace(pack, observing=False)
+    endpoint.on_cancel = pack._replace(observing=False)
     await server.observe("a", TEMPERATURE)
     await server.observe_composite("a", [TEMPERATURE])
     assert (server.observations("a"), server.composite_observations("a")) == ((TEMPERATURE,), ((TEMPERATURE,),))
