@@ -13,7 +13,7 @@ from typing import Protocol
 
 from aiocoap import Message
 from aiocoap.error import UnparsableMessage
-from aiocoap.numbers.codes import PING, RELEASE
+from aiocoap.numbers.codes import ABORT, PING, RELEASE
 from aiocoap.transports.rfc8323common import CloseConnection, RFC8323Remote
 from aiocoap.transports.tcp import _decode_message, _serialize
 
@@ -127,7 +127,7 @@ class Connection(RFC8323Remote, ABC):  # type: ignore[misc]  # aiocoap is not ty
         code = message[where.code]
         self._heard, self._pinged = self._loop.time(), False
         if is_signalling(code):
-            self._signalled(message)
+            self._signalled(message, code)
         elif not self.is_ready:
             self.abort("the first message was no CSM")
         elif code != EMPTY:
@@ -161,12 +161,13 @@ class Connection(RFC8323Remote, ABC):  # type: ignore[misc]  # aiocoap is not ty
         else:
             self._owner.received(self, packet, len(message))
 
-    def _signalled(self, message: bytes) -> None:
+    def _signalled(self, message: bytes, code: int) -> None:
         was_ready = self.is_ready
         try:
             self._process_signaling(_decode_message(message))
-        except CloseConnection as closing:
-            self.end(str(closing.args[0]))
+        except CloseConnection:
+            aborted = code == ABORT
+            self.end("the peer aborted the connection" if aborted else "the peer closed the connection")
         except (UnparsableMessage, UnicodeDecodeError):
             self.abort("this is no signalling message")
         if self.is_ready and not was_ready:

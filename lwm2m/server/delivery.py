@@ -56,6 +56,10 @@ class Delivery:
             self._queue_mode.heard(endpoint, self._clock(), queue_mode=registration.queue_mode)
             self._afterwards(lambda: self._follow(self._queue_mode.answered(endpoint)))
 
+    def unreachable(self, endpoint: str) -> None:
+        """The connection with the client has ended."""
+        self._follow(self._queue_mode.unreachable(endpoint))
+
     def forget(self, endpoint: str) -> None:
         """The client is gone."""
         for ticket in self._queue_mode.forget(endpoint):

@@ -119,6 +119,11 @@ class QueueMode:
                 return self._asleep(endpoint, lane)
         return self._next(endpoint)
 
+    def unreachable(self, endpoint: str) -> tuple[Happening, ...]:
+        """Nothing gets to the client until it speaks again."""
+        lane = self._lanes.get(endpoint)
+        return () if lane is None or lane.awake_until == inf else self._asleep(endpoint, lane)
+
     def forget(self, endpoint: str) -> tuple[Ticket, ...]:
         """The client is gone; the tickets that waited for it."""
         lane = self._lanes.pop(endpoint, None)

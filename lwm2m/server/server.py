@@ -29,6 +29,7 @@ from lwm2m.operations import (
 from lwm2m.server.aftermath import Aftermath
 from lwm2m.server.answers import Answer
 from lwm2m.server.commits import Commits
+from lwm2m.server.connections import Connections
 from lwm2m.server.delivery import Delivery
 from lwm2m.server.events import Broadcast, DeregistrationReason, EventStream
 from lwm2m.server.intake import Intake
@@ -121,6 +122,7 @@ class Server(Verbs):
         self._awaited: float | None = None
         self._nearer = asyncio.Event()
         self._expiring: asyncio.Task[None] | None = None
+        self._connections = Connections(self._lost)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -138,6 +140,7 @@ class Server(Verbs):
         for endpoint, observed, *wish in kept.observations:
             self._observer.restore(endpoint, observed, Wish(*wish))
         await self._serve()
+        self._connections.watch(self._endpoints)
         self._expiring = asyncio.create_task(self._expire(), name="lwm2m-expiry")
         self._expiring.add_done_callback(_report)
         for registration in self.registrations():
@@ -153,6 +156,7 @@ class Server(Verbs):
         self._aftermath.stop()
         expiring.cancel()
         await asyncio.wait([expiring])
+        await self._connections.stop()
         await self._submissions.stop()
         await self._observer.stop()
         self._delivery.stop()
@@ -305,6 +309,10 @@ class Server(Verbs):
                 await endpoint.stop()
             await self._store.close()
             raise
+
+    def _lost(self, peer: Peer) -> None:
+        for registration in self._registry.of_peer(peer):
+            self._delivery.unreachable(registration.endpoint)
 
     async def _drain(self) -> None:
         try:
