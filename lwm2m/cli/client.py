@@ -38,7 +38,13 @@ def client(
     queue: Annotated[
         bool, typer.Option("--queue", help="Queue mode: sleep 93 s after the last exchange, until there is news.")
     ] = False,
-    binding: Annotated[str, typer.Option(metavar="LETTERS", help="Binding that the servers are told.")] = "U",
+    binding: Annotated[
+        str | None,
+        typer.Option(metavar="LETTERS", help="Binding that the servers are told. [default: the transport of --server]"),
+    ] = None,
+    sms: Annotated[
+        str | None, typer.Option(metavar="DIGITS", help="Number of the device, for a binding with S.")
+    ] = None,
     version: Annotated[str, typer.Option(metavar="VERSION", help="LwM2M version to begin with: 1.0 or 1.1.")] = "1.1",
     model: Annotated[
         FilePath | None,
@@ -80,6 +86,7 @@ def client(
         lifetime,
         version,
         binding,
+        sms,
         queue,
         model,
         objects,

@@ -66,7 +66,8 @@ class Simulation:
     factory: FilePath | None = None
     lifetime: int = 300
     version: str = "1.1"
-    binding: str = "U"
+    binding: str | None = None
+    sms: str | None = None
     queue_mode: bool = False
     model: FilePath | None = None
     objects: FilePath | None = None
@@ -96,6 +97,7 @@ async def run(simulation: Simulation) -> None:
         lifetime=simulation.lifetime,
         version=simulation.version,
         binding=simulation.binding,
+        sms=simulation.sms,
         queue_mode=simulation.queue_mode,
         definitions=definitions,
         open_endpoint=lambda host: open_endpoint(
