@@ -4,7 +4,8 @@
 * What is withdrawn is not sent again, and the next in the queue goes at once: one confirmable message of ours is under
   way to each peer (NSTART = 1).
 * A Reset reaches whoever sent the message, non-confirmable ones included; notifications that nobody wants get one.
-* An answer is in the acknowledgement where the handler is quick; else it has a message of its own.
+* An answer is in the acknowledgement where the handler is quick and the peer may be sent it; else it has a message of
+  its own.
 * What the network reports ends the requests that wait for an answer; running observations stay.
 * Who is not verified gets no more than the guard allows: then a ping goes first.
 
@@ -153,21 +154,43 @@ class Exchanges:
             earlier.ignore()
 
     def _handle_later(self, arrived: Arrived, now: float) -> None:
-        arrived.is_handled_later = True
         self._handling[arrived.peer, arrived.packet.token] = arrived
+        arrived.is_handled_later = True
         if arrived.confirmable:
-            self._to_acknowledge.append((now + EMPTY_ACK_DELAY, arrived))
-            self._wake_in_time()
+            self._acknowledge_at(now + EMPTY_ACK_DELAY, arrived)
+
+    def _acknowledge_in_time(self, arrived: Arrived) -> None:
+        """Its answer waits for a ping."""
+        if not arrived.is_handled_later:
+            arrived.is_handled_later = True
+            self._acknowledge_at(self._clock() + EMPTY_ACK_DELAY, arrived)
+
+    def _acknowledge_at(self, due: float, arrived: Arrived) -> None:
+        self._to_acknowledge.append((due, arrived))
+        self._wake_in_time()
 
     def answer(self, arrived: Arrived, packet: Packet, settled: Settled | None) -> None:
         """What `Arrived.answer` comes to."""
         self._handled(arrived)
+        if self._answer_in_acknowledgement(arrived, packet):
+            return
+        message = Outgoing(self._state(arrived.peer), packet, arrived.confirmable, None, settled)
         if not arrived.confirmable:
-            self._answer_once(arrived, packet, settled)
-        elif arrived.acknowledged:
-            self._submit(Outgoing(self._state(arrived.peer), packet, True, None, settled))
-        else:
-            self._reply(arrived, encode(ACK, arrived.mid, packet))
+            self._guard.answered(arrived.peer, arrived.size, 0)
+        elif not arrived.acknowledged:
+            message.try_first = partial(self._answer_in_acknowledgement, arrived, packet)
+            self._acknowledge_in_time(arrived)
+        self._submit(message)
+
+    def _answer_in_acknowledgement(self, arrived: Arrived, packet: Packet) -> bool:
+        """False where that has left already, or the peer may not be sent so much before it has answered a ping."""
+        if arrived.acknowledged or not arrived.confirmable:
+            return False
+        reply = encode(ACK, arrived.mid, packet)
+        may = self._guard.may_answer(arrived.peer, arrived.size, len(reply))
+        if may:
+            self._reply(arrived, reply)
+        return may
 
     def ignore(self, arrived: Arrived) -> None:
         """What `Arrived.ignore` comes to."""
@@ -177,18 +200,6 @@ class Exchanges:
     def _handled(self, arrived: Arrived) -> None:
         if arrived.is_handled_later:
             self._handling.pop((arrived.peer, arrived.packet.token), None)
-
-    def _answer_once(self, arrived: Arrived, packet: Packet, settled: Settled | None) -> None:
-        peer = arrived.peer
-        mid = self._state(peer).ids.take(self._clock())
-        if mid is None:
-            log.warning("%s is sent more than there are message IDs: an answer is dropped", peer)
-            return
-        datagram = encode(NON, mid, packet)
-        self._guard.answered(peer, arrived.size, len(datagram))
-        if settled is not None:
-            self._outgoing.remember(peer, mid, settled)
-        self._send(datagram, peer)
 
     def _acknowledge(self, arrived: Arrived) -> None:
         if arrived.confirmable and not arrived.acknowledged:

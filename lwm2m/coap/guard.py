@@ -3,7 +3,8 @@
 * An address is verified once it has shown that it receives what we send: it repeated an Echo value, answered one of our
   messages, or was chosen by our own side.
 * An address that is not verified gets at most `Limits.amplification` times the bytes that came from it.
-* One that we know nothing of, or no more, gets a ping: whoever answers that is verified.
+* One that we know nothing of, or no more, gets a ping: whoever answers that is verified. Every CoAP node answers a
+  ping, and few know Echo; but a message that waits for it is kept, so that only some peers can make us wait.
 
 No IO, `now` is an argument. RFC 9175 §2.4 and §2.6, RFC 7252 §11.3."""
 
@@ -55,7 +56,7 @@ class Guard:
     """Who is verified, and what the others may still be sent. `secret` is random and this process's own. A peer with an
     association was verified by what carries that."""
 
-    __slots__ = ("_amplification", "_credit", "_limits", "_secret", "_verified")
+    __slots__ = ("_amplification", "_credit", "_deferred", "_limits", "_secret", "_verified")
 
     def __init__(self, limits: Limits, secret: bytes) -> None:
         self._limits = limits
@@ -63,6 +64,7 @@ class Guard:
         self._secret = secret
         self._verified: OrderedDict[Peer, None] = OrderedDict()
         self._credit: OrderedDict[Peer, int] = OrderedDict()
+        self._deferred: set[Peer] = set()
 
     def is_verified(self, peer: Peer) -> bool:
         return peer.association is not None or peer in self._verified
@@ -80,7 +82,7 @@ class Guard:
 
     def may_answer(self, peer: Peer, received: int, size: int) -> bool:
         """Whether a request of `received` bytes may be answered with a datagram of `size` bytes now. Where not, a 4.01
-        with a challenge may."""
+        with a challenge may, and where `may_defer` the answer may come after a ping."""
         return size <= received * self._amplification or self.is_verified(peer)
 
     def challenge(self, peer: Peer, now: float) -> bytes:
@@ -124,6 +126,21 @@ class Guard:
             self._credit[peer] = PING_EXCHANGE
             self._bound()
         return self.may_send(peer, PING)
+
+    def may_defer(self, peer: Peer) -> bool:
+        """Whether what a peer makes us send it, answers and notifications, may wait for its answer to a ping."""
+        return peer in self._deferred or len(self._deferred) < self._limits.max_peers_unverified
+
+    def defer(self, peer: Peer) -> bool:
+        """The same, and it waits from now on."""
+        may = self.may_defer(peer)
+        if may:
+            self._deferred.add(peer)
+        return may
+
+    def ping_ended(self, peer: Peer) -> None:
+        """It was answered, or never will be."""
+        self._deferred.discard(peer)
 
     def _bound(self) -> None:
         if len(self._credit) > self._limits.max_peers_unverified:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from lwm2m.coap.carrier import Listener, Settled
 from lwm2m.coap.deadlines import NEVER
@@ -41,9 +42,22 @@ class Asked:
 
 class Outgoing:
     """A message that waits for its turn, and where it is confirmable for its acknowledgement. A request has `asked`, a
-    ping has no packet; `settled` is told about what else is confirmable."""
+    ping has no packet; `settled` is told about what else is confirmable. `try_first` may make it superfluous, and says
+    whether it did."""
 
-    __slots__ = ("asked", "confirmable", "datagram", "due", "mid", "packet", "settled", "state", "timeout", "tries")
+    __slots__ = (
+        "asked",
+        "confirmable",
+        "datagram",
+        "due",
+        "mid",
+        "packet",
+        "settled",
+        "state",
+        "timeout",
+        "tries",
+        "try_first",
+    )
 
     def __init__(
         self,
@@ -61,6 +75,7 @@ class Outgoing:
         self.datagram = b""
         self.mid: int | None = None
         self.tries = 0
+        self.try_first: Callable[[], bool] | None = None
         self.timeout = 0.0
         self.due = NEVER
 

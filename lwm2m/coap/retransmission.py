@@ -62,8 +62,7 @@ class Retransmission:
     def finish(self, state: PeerState, now: float) -> None:
         """Nothing more is expected for the message under way; the next ones go."""
         if state.current is not None:
-            self._unacknowledged.drop(state.current)
-            state.current = None
+            self._end(state, state.current)
         while state.queue and state.current is None:
             self._start(state, state.queue.popleft(), now)
 
@@ -72,8 +71,8 @@ class Retransmission:
         messages = [] if state.current is None else [state.current]
         messages += state.queue or ()
         if state.current is not None:
-            self._unacknowledged.drop(state.current)
-        state.current = state.queue = None
+            self._end(state, state.current)
+        state.queue = None
         for message in messages:
             if message.settled is not None and message.confirmable:
                 message.settled(Delivery.TIMED_OUT)
@@ -104,6 +103,8 @@ class Retransmission:
 
     def _start(self, state: PeerState, message: Outgoing, now: float) -> None:
         """Its turn has come: for the first time, or again once the peer has answered a ping."""
+        if message.try_first is not None and message.try_first():
+            return
         if message.mid is None:
             mid = message.mid = state.ids.take(now)
             if mid is None or message.packet is None:
@@ -129,7 +130,9 @@ class Retransmission:
 
     def _ping_first(self, state: PeerState, message: Outgoing, now: float) -> None:
         """The peer may not be sent this before it has answered something."""
-        mid = state.ids.take(now) if self._guard.may_ping(state.peer) else None
+        guard, peer = self._guard, state.peer
+        may_ping = guard.may_ping(peer) and (message.asked is not None or guard.defer(peer))
+        mid = state.ids.take(now) if may_ping else None
         if mid is None:
             self._drop(message, TimedOut(f"{state.peer} has not shown that it receives what we send"))
             return
@@ -137,6 +140,12 @@ class Retransmission:
             state.queue = deque()
         state.queue.appendleft(message)
         self._transmit(state, Outgoing.ping(state, mid, ping(mid)), now)
+
+    def _end(self, state: PeerState, current: Outgoing) -> None:
+        self._unacknowledged.drop(current)
+        state.current = None
+        if current.packet is None:
+            self._guard.ping_ended(state.peer)
 
     def _send_again(self, message: Outgoing, now: float) -> None:
         message.tries += 1

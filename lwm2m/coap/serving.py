@@ -45,8 +45,9 @@ WITHHELD = 64
 
 
 class Serving:
-    """Answers what arrives at one endpoint. With a guard, an answer that an address may not be sent yet becomes 4.01
-    with the Echo option; where the handler must not run twice its answer is withheld until the peer repeats that."""
+    """Answers what arrives at one endpoint. With a guard, an answer that an address may not be sent yet is left to the
+    carrier, which pings first; where too many wait for that already it becomes 4.01 with the Echo option, and where the
+    handler must not run twice its answer is withheld until the peer repeats that."""
 
     def __init__(
         self,
@@ -173,10 +174,11 @@ class Serving:
             return
         guard = self._guard
         if guard is not None and (packet.payload or packet.options) and not self._may_answer(guard, incoming, packet):
-            if packet.code >> 5 == 2:
+            if packet.code >> 5 != 2:
+                packet = packet._replace(payload=b"")
+            elif not guard.may_defer(incoming.peer):
                 self._challenge(guard, incoming, response)
                 return
-            packet = packet._replace(payload=b"")
         if self._tracer is not None and response is not None:
             self._tracer(Traced(incoming.peer, False, response, packet.token))
         if settled is None:

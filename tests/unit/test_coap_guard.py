@@ -173,3 +173,14 @@ def test_a_stranger_whose_account_is_forgotten_gets_a_ping() -> None:
     guard.answered(OTHER, 100, 0)
     assert not guard.may_send(STRANGER, 5)
     assert guard.may_ping(STRANGER)
+
+
+@pytest.mark.parametrize("limit", [0, 1, 3])
+def test_so_many_strangers_can_make_us_wait_for_their_pings(limit: int) -> None:
+    guard = guarded(Limits(max_peers_unverified=limit))
+    assert [guard.defer(numbered(n)) for n in range(limit + 1)] == [True] * limit + [False]
+    assert not guard.may_defer(STRANGER)
+    if limit:
+        assert guard.defer(numbered(0))
+        guard.ping_ended(numbered(0))
+        assert guard.may_defer(STRANGER)
