@@ -50,23 +50,25 @@ LIMITS = Limits(
     max_duplicates=32,
 )
 SERVER_LIMITS = ServerLimits(max_registrations=8, max_links=64, max_observations_per_client=8, kept_object_lists=8)
-MOST_KEPT = 700
+MOST_KEPT = 300
 """What the largest table may hold under these limits; bodies on their way have 256 places of their own."""
 
 
 class Step(NamedTuple):
     """Two bits say who sends; one bit that the client is meant and not the server; one that message ID and token are
-    those of what was last received, as in an answer; a byte chooses the pause; two are the length of the datagram."""
+    those of what was last received, as in an answer. Three bits choose the pause, the nine others are added to the port
+    that it is sent from: then nobody hears the answer. Two bytes are the length of the datagram."""
 
     sender: int
+    port: int
     to_client: bool
     answers: bool
     pause: float
     datagram: bytes
 
     def __bytes__(self) -> bytes:
-        head = self.sender | self.to_client << 2 | self.answers << 3
-        return bytes((head, PAUSES.index(self.pause))) + len(self.datagram).to_bytes(2, "big") + self.datagram
+        head = self.sender | self.to_client << 2 | self.answers << 3 | PAUSES.index(self.pause) << 4 | self.port << 7
+        return head.to_bytes(2, "big") + len(self.datagram).to_bytes(2, "big") + self.datagram
 
 
 def steps(data: bytes) -> Iterator[Step]:
@@ -75,16 +77,17 @@ def steps(data: bytes) -> Iterator[Step]:
     for _ in range(MAX_STEPS):
         if at + 4 > len(data):
             return
-        head, pause, length = data[at], data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        head, length = int.from_bytes(data[at : at + 2], "big"), int.from_bytes(data[at + 2 : at + 4], "big")
         datagram = data[at + 4 : at + 4 + length]
-        yield Step(head & 3, bool(head & 4), bool(head & 8), PAUSES[pause % len(PAUSES)], datagram)
+        yield Step(head & 3, head >> 7, bool(head & 4), bool(head & 8), PAUSES[head >> 4 & 7], datagram)
         at += 4 + length
 
 
 class Stranger:
     """Sends whole datagrams, and remembers what came."""
 
-    def __init__(self, line: MemorySocket) -> None:
+    def __init__(self, network: Network, line: MemorySocket) -> None:
+        self._network = network
         self._line = line
         self._last = b""
         line.wake(self._receive)
@@ -98,10 +101,15 @@ class Stranger:
         self._last = data
 
     def send(self, step: Step) -> None:
+        destination = GOOD if step.to_client else SERVER
+        if step.port:
+            host, port = self._line.address
+            self._network.carry((host, port + step.port), destination, step.datagram)
+            return
         data = answering(self._last, step.datagram) if step.answers else step.datagram
         self.only_asks &= is_plain_request(data)
         self.told += len(data)
-        self._line.sendmsg([data], [], 0, GOOD if step.to_client else SERVER)
+        self._line.sendmsg([data], [], 0, destination)
 
     def close(self) -> None:
         self._line.close()
@@ -167,7 +175,7 @@ async def scene(stack: str, data: bytes) -> Way:
         clock=clock().time,
         wall_clock=clock().wall_time,
     )
-    strangers = [Stranger(await network.open_socket(*address)) for address in STRANGERS]
+    strangers = [Stranger(network, await network.open_socket(*address)) for address in STRANGERS]
     async with server, client, asyncio.TaskGroup() as curious:
         await client.registered(PATIENCE)
         values: deque[object] = deque(maxlen=4)

@@ -29,6 +29,6 @@ class Target(NamedTuple):
     words: tuple[bytes, ...] = ()
     grammar: Grammar | None = None
     reshape: Reshape | None = None
-    short: int = 1500
+    short: int = 3500
     seconds: float = 0.5
     memory_is_measured: bool = True
