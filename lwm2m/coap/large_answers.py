@@ -34,17 +34,18 @@ class LargeAnswers:
         return self._shelf.find(key, now)
 
     def cut(
-        self, response: Response, wanted: Block | None, room: Room, key: Callable[[], Hashable], now: float
+        self, response: Response, wanted: Block | None, room: Room, keys: Callable[[], tuple[Hashable, ...]], now: float
     ) -> tuple[dict[int, tuple[bytes, ...]], bytes]:
         """The options and the bytes of the block that is wanted, or of the first where one message does not hold all;
-        then the response is kept. No options where it goes as it is."""
+        then the response is kept under all the keys. No options where it goes as it is."""
         if wanted is None and len(response.payload) <= room.payload:
             return {}, response.payload
         kept = Kept(response, body_tag(response.payload))
         wanted = wanted or Block(0, False, room.exponent)
         options, payload = kept.block(wanted, room)
         if len(payload) < len(response.payload):
-            self._shelf.keep(key(), kept, now)
+            for key in keys():
+                self._shelf.keep(key, kept, now)
         return options, payload
 
     def clear(self) -> None:

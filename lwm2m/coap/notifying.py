@@ -28,14 +28,14 @@ class _Waiting:
 
 
 class Served:
-    """One observation. `key` and `wanted` say how the peer asked for the body, in case it has to come in blocks."""
+    """One observation. `keys` and `wanted` say how the peer asked for the body, in case it has to come in blocks."""
 
-    __slots__ = ("delivered", "key", "peer", "token", "waiting", "wanted", "withdraw")
+    __slots__ = ("delivered", "keys", "peer", "token", "waiting", "wanted", "withdraw")
 
-    def __init__(self, peer: Peer, token: bytes, key: Hashable, wanted: Block | None) -> None:
+    def __init__(self, peer: Peer, token: bytes, keys: tuple[Hashable, ...], wanted: Block | None) -> None:
         self.peer = peer
         self.token = token
-        self.key = key
+        self.keys = keys
         self.wanted = wanted
         self.delivered: Delivered | None = None
         """Of the confirmable notification that is not acknowledged yet."""
@@ -140,7 +140,7 @@ class Notifying:
         if response.code >> 5 == 2:
             options[OBSERVE] = (uint_value(self._next_number()),)
             room = self._carrier.room(served.peer)
-            block, payload = self._large.cut(response, served.wanted, room, lambda: served.key, self._now())
+            block, payload = self._large.cut(response, served.wanted, room, lambda: served.keys, self._now())
             options.update(block)
         return Packet(response.code, served.token, options, payload)
 

@@ -148,7 +148,7 @@ class Serving:
         packet = incoming.packet
         wanted = _block(packet, BLOCK2)
         first = None if wanted is None else wanted._replace(number=0)
-        served = Served(incoming.peer, packet.token, _key(incoming), first)
+        served = Served(incoming.peer, packet.token, _answer_keys(incoming), first)
         number = self._notifying.serve(served)
         if number is None:
             return None
@@ -158,7 +158,7 @@ class Serving:
     def _in_blocks(self, incoming: Incoming, response: Response, options: dict[int, tuple[bytes, ...]]) -> bytes:
         room = self._carrier.room(incoming.peer)
         wanted = _block(incoming.packet, BLOCK2)
-        block, payload = self._large.cut(response, wanted, room, partial(_key, incoming), self._now())
+        block, payload = self._large.cut(response, wanted, room, partial(_answer_keys, incoming), self._now())
         options.update(block)
         return payload
 
@@ -267,7 +267,7 @@ class Serving:
     def _answer_later_block(self, incoming: Incoming, wanted: Block) -> bool:
         """Whether the answer is there already."""
         packet = incoming.packet
-        kept = self._large.find(_key(incoming), self._now())
+        kept = self._large.find(_answer_keys(incoming)[0], self._now())
         if kept is None:
             if packet.code != Code.GET:
                 raise RequestEntityIncomplete("there is no answer to continue")
@@ -300,6 +300,15 @@ def _is_beyond(wanted: Block | None, response: Response) -> bool:
 
 def _key(incoming: Incoming) -> Hashable:
     return incoming.peer, body_key(incoming.packet)
+
+
+def _answer_keys(incoming: Incoming) -> tuple[Hashable, ...]:
+    """What the later blocks of the answer are found by. What a FETCH asks for is in its body, and some peers repeat
+    that with each block."""
+    packet, key = incoming.packet, _key(incoming)
+    if packet.code != Code.FETCH or not packet.payload or BLOCK1 in packet.options:
+        return (key,)
+    return (key, packet.payload), key
 
 
 def _repeated_key(incoming: Incoming) -> Hashable:

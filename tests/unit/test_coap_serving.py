@@ -382,6 +382,14 @@ async def test_a_block_that_does_not_exist_is_4_00_and_one_of_nothing_4_08(desk:
     assert desk.asks(Code.POST, block2(1, 0)).code == Code.REQUEST_ENTITY_INCOMPLETE
 
 
+async def test_two_large_answers_to_what_the_body_asks_for_do_not_mix(desk: Desk) -> None:
+    desk.device.answer = lambda request: Response(Code.CONTENT, request.payload * 100)
+    for body in (b"a", b"b"):
+        desk.asks(Code.FETCH, block2(0, 2), payload=body)
+    later = [desk.asks(Code.FETCH, block2(1, 2), payload=body).payload for body in (b"a", b"b", b"")]
+    assert later == [b"a" * 36, b"b" * 36, b"b" * 36]
+
+
 async def test_no_more_answers_are_kept_than_there_is_place_for(desk: Desk) -> None:
     desk.device.answer = lambda _: Response(Code.CONTENT, bytes(2000))
     for n in range(257):
