@@ -34,7 +34,8 @@ _LABELS: dict[str, int | str] = {
 _NAMES = {number: name for name, number in _LABELS.items()}
 _LABEL_BYTES = {name: cbor_item.dump(label) for name, label in _LABELS.items()}
 _ARRAY, _MAP = 4, 5
-_ONE_OF_TWO = cbor_item.head(_ARRAY, 1) + cbor_item.head(_MAP, 2)
+_TEXTS_OF_ONE = {cbor_item.head(_ARRAY, 1) + cbor_item.head(_MAP, texts + 1): texts for texts in (1, 2)}
+"""What a pack begins with that has one record, of a base name or a name or both before the value."""
 _SHORT_TEXT = 0x60
 _NUMBER_FORMS = {
     0x18: Struct(">B"),
@@ -63,11 +64,16 @@ def _records(payload: bytes, base: Path, definitions: Definitions, now: float | 
 
 
 def _single_number(payload: bytes, base: Path, definitions: Definitions, root: str) -> Record | None:
-    """Nearly every notification: one record of a name below 24 bytes and a number, without a time. None: something
+    """Nearly every notification: one record of names below 24 bytes and a number, without a time. None: something
     else. Of what is equal from one to the next nothing is read twice, which makes it ten times as fast."""
-    if payload[:2] != _ONE_OF_TWO or len(payload) < 7:
+    texts = _TEXTS_OF_ONE.get(payload[:2])
+    if texts is None or len(payload) < 7:
         return None
     value_at = payload[3] - _SHORT_TEXT + 5
+    if texts == 2:
+        if not 0 < value_at < len(payload):
+            return None
+        value_at += payload[value_at] - _SHORT_TEXT + 2
     number = _number(payload, value_at)
     if number is None:
         return None
@@ -81,7 +87,7 @@ def _single_number(payload: bytes, base: Path, definitions: Definitions, root: s
 @lru_cache(maxsize=4096)
 def _place(head: bytes, base: Path, definitions: Definitions, root: str) -> tuple[Path, bool] | None:
     """What a pack is about that has a number after `head`; None where it is none, or not allowed there. The second says
-    that a Float stays as it is."""
+    that a Float stays as it is. That the 0 put in its place is read as one shows that the number begins there."""
     if not _SHORT_TEXT <= head[3] < _SHORT_TEXT + 24 or head[-1] != _LABELS["v"]:
         return None
     try:
