@@ -1,0 +1,116 @@
+"""Handshake messages in fragments: cut to size, put together in order. RFC 6347 §4.2.2, §4.2.3. No IO."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from lwm2m.dtls.alerts import Alert, Fatal
+from lwm2m.dtls.reading import Fields
+
+HEADER = 12
+LARGEST_MESSAGE = 16 * 1024
+"""Of a handshake: a chain of certificates of 2 KiB each fits several times."""
+AHEAD = 8
+"""How many messages may come before the one that is due."""
+MOST_GAPS = 64
+"""In one message; who cuts finer than that wants to keep us busy."""
+
+
+class Message(NamedTuple):
+    """A whole handshake message. `number` is its message_seq."""
+
+    kind: int
+    number: int
+    body: bytes
+
+    @property
+    def transcript(self) -> bytes:
+        """As it counts for the hashes: as if it had come in one piece."""
+        length = len(self.body).to_bytes(3, "big")
+        return bytes((self.kind,)) + length + self.number.to_bytes(2, "big") + bytes(3) + length + self.body
+
+    def fragments(self, size: int) -> Iterator[bytes]:
+        """With at most `size` bytes of the body each."""
+        head = bytes((self.kind,)) + len(self.body).to_bytes(3, "big") + self.number.to_bytes(2, "big")
+        for at in range(0, len(self.body) or 1, size):
+            part = self.body[at : at + size]
+            yield head + at.to_bytes(3, "big") + len(part).to_bytes(3, "big") + part
+
+
+class Fragment(NamedTuple):
+    kind: int
+    length: int
+    number: int
+    offset: int
+    part: bytes
+
+
+def fragments_of(plaintext: bytes) -> Iterator[Fragment]:
+    """Of one record; several may share it. Raises Fatal."""
+    fields = Fields(plaintext)
+    while not fields.is_at_end:
+        kind, length, number, offset = fields.uint(1), fields.uint(3), fields.uint(2), fields.uint(3)
+        part = fields.vector(3)
+        if offset + len(part) > length:
+            raise Fatal(Alert.DECODE_ERROR, "a fragment reaches beyond its message")
+        if length > LARGEST_MESSAGE:
+            raise Fatal(Alert.ILLEGAL_PARAMETER, f"a handshake message of {length} bytes is too large")
+        yield Fragment(kind, length, number, offset, part)
+
+
+class _Incomplete:
+    """A message of which pieces have come, in any order."""
+
+    def __init__(self, first: Fragment) -> None:
+        self.kind = first.kind
+        self._body = bytearray(first.length)
+        self._missing = [(0, first.length)] if first.length else []
+
+    def fits(self, fragment: Fragment) -> bool:
+        return (fragment.kind, fragment.length) == (self.kind, len(self._body))
+
+    def add(self, fragment: Fragment) -> None:
+        begin, end = fragment.offset, fragment.offset + len(fragment.part)
+        self._body[begin:end] = fragment.part
+        self._missing = [
+            gap
+            for low, high in self._missing
+            for gap in ((low, min(high, begin)), (max(low, end), high))
+            if gap[0] < gap[1]
+        ]
+        if len(self._missing) > MOST_GAPS:
+            raise Fatal(Alert.DECODE_ERROR, "a handshake message comes in too many pieces")
+
+    @property
+    def body(self) -> bytes | None:
+        return None if self._missing else bytes(self._body)
+
+
+class Assembly:
+    """Gives the messages of a handshake whole and in order; `due` is the number of the next one."""
+
+    def __init__(self, due: int = 0) -> None:
+        self.due = due
+        self._incomplete: dict[int, _Incomplete] = {}
+
+    def add(self, fragment: Fragment) -> None:
+        """Old ones and those far ahead are left. Raises Fatal when the pieces contradict one another."""
+        if not self.due <= fragment.number < self.due + AHEAD:
+            return
+        incomplete = self._incomplete.get(fragment.number)
+        if incomplete is None:
+            incomplete = self._incomplete[fragment.number] = _Incomplete(fragment)
+        if not incomplete.fits(fragment):
+            raise Fatal(Alert.DECODE_ERROR, "the fragments of a message do not fit together")
+        incomplete.add(fragment)
+
+    def next(self) -> Message | None:
+        incomplete = self._incomplete.get(self.due)
+        body = None if incomplete is None else incomplete.body
+        if incomplete is None or body is None:
+            return None
+        del self._incomplete[self.due]
+        message = Message(incomplete.kind, self.due, body)
+        self.due += 1
+        return message

@@ -1,0 +1,90 @@
+"""What a server does with a datagram that belongs to no association: nothing is kept before the cookie came back."""
+
+from __future__ import annotations
+
+from os import urandom
+from typing import NamedTuple, TypeAlias
+
+from lwm2m.dtls.alerts import FATAL, Fatal
+from lwm2m.dtls.connection import FIRST_TIMEOUT, Connection
+from lwm2m.dtls.cookie import Cookies
+from lwm2m.dtls.fragments import Fragment, Message, fragments_of
+from lwm2m.dtls.messages import ClientHello, MessageType, hello_verify_request
+from lwm2m.dtls.record import Kind, Record, records
+from lwm2m.dtls.server import ServerHandshake
+from lwm2m.dtls.settings import ServerSettings, Sessions
+
+VERIFY_VERSION = b"\xfe\xff"
+"""A HelloVerifyRequest goes out as 1.0, whatever follows. RFC 6347 §4.2.1"""
+
+
+class Answer(NamedTuple):
+    """Send this; nothing was kept."""
+
+    datagram: bytes
+
+
+class Accepted(NamedTuple):
+    """The client is where it says. Pass the datagram on to `connection`."""
+
+    connection: Connection
+
+
+Verdict: TypeAlias = Answer | Accepted | None
+
+
+class Listener:
+    def __init__(self, settings: ServerSettings, sessions: Sessions, pause: float = FIRST_TIMEOUT) -> None:
+        self.settings = settings
+        self.sessions = sessions
+        self._cookies = Cookies(urandom(32))
+        self._pause = pause
+
+    def receive(self, datagram: bytes, address: bytes, now: float, cid: bytes = b"") -> Verdict:
+        """None for what is no ClientHello in one piece. `address` is the peer's as bytes; `cid` is what it is to put
+        into its records, of `settings.cid_length` bytes."""
+        record = next(records(datagram, 0), None)
+        if record is None or record.kind != Kind.HANDSHAKE or record.epoch != 0:
+            return None
+        try:
+            found = _whole_hello(record)
+            if found is None:
+                return None
+            hello = ClientHello.decode(found.body)
+        except Fatal as fatal:
+            return Answer(_alert(record, fatal.alert))
+        if not self._cookies.accepts(hello, address, now):
+            return Answer(_verify(record, self._cookies.make(hello, address, now)))
+        return Accepted(self._connection(record, found, hello, cid, now))
+
+    def _connection(self, record: Record, message: Message, hello: ClientHello, cid: bytes, now: float) -> Connection:
+        handshake = ServerHandshake(
+            self.settings,
+            self.sessions.find(hello.session_id, now),
+            cid=cid,
+            keeps_sessions=self.sessions.capacity > 0,
+            next_number=message.number,
+        )
+        return Connection(handshake, first=record.sequence, due=message.number, pause=self._pause)
+
+
+def _whole_hello(record: Record) -> Message | None:
+    """Raises Fatal."""
+    first: Fragment | None = next(fragments_of(record.fragment), None)
+    if first is None or first.kind != MessageType.CLIENT_HELLO or len(first.part) != first.length:
+        return None
+    return Message(first.kind, first.number, first.part)
+
+
+def _verify(record: Record, cookie: bytes) -> bytes:
+    body = hello_verify_request(cookie)
+    message = b"".join(Message(MessageType.HELLO_VERIFY_REQUEST, 0, body).fragments(len(body)))
+    return _clear(Kind.HANDSHAKE, record, message)
+
+
+def _alert(record: Record, alert: int) -> bytes:
+    return _clear(Kind.ALERT, record, bytes((FATAL, alert)))
+
+
+def _clear(kind: Kind, record: Record, plaintext: bytes) -> bytes:
+    return bytes((kind,)) + VERIFY_VERSION + record.number + len(plaintext).to_bytes(2, "big") + plaintext

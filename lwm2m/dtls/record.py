@@ -1,0 +1,149 @@
+"""The record layer: datagrams to records and back, protection, sequence numbers, replay. RFC 6347 §4.1, RFC 9146."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple
+
+from lwm2m.dtls.alerts import Alert, Fatal
+from lwm2m.dtls.suites import CID_RECORD, VERSION, Protection
+
+HEADER = 13
+LARGEST_PLAINTEXT = 1 << 14
+LARGEST_FRAGMENT = LARGEST_PLAINTEXT + 2048
+LARGEST_SEQUENCE = (1 << 48) - 1
+WINDOW = 64
+VERSIONS = (b"\xfe\xfd", b"\xfe\xff")
+"""A first ClientHello and a HelloVerifyRequest come as 1.0."""
+
+
+class Kind(IntEnum):
+    CHANGE_CIPHER_SPEC = 20
+    ALERT = 21
+    HANDSHAKE = 22
+    APPLICATION_DATA = 23
+
+
+class Record(NamedTuple):
+    """As it is on the wire. `number` is epoch and sequence number in eight bytes; `cid` is None without one."""
+
+    kind: int
+    number: bytes
+    cid: bytes | None
+    fragment: bytes
+
+    @property
+    def epoch(self) -> int:
+        return int.from_bytes(self.number[:2], "big")
+
+    @property
+    def sequence(self) -> int:
+        return int.from_bytes(self.number[2:], "big")
+
+
+def records(datagram: bytes, cid_length: int) -> Iterator[Record]:
+    """What is in a datagram, up to the first thing that is no record; `cid_length` is that of the ids we gave out."""
+    at, end = 0, len(datagram)
+    while end - at >= HEADER:
+        kind = datagram[at]
+        cid_end = at + 11 + (cid_length if kind == CID_RECORD else 0)
+        begin = cid_end + 2
+        length = int.from_bytes(datagram[cid_end:begin], "big")
+        if datagram[at + 1 : at + 3] not in VERSIONS or length > LARGEST_FRAGMENT or begin + length > end:
+            return
+        cid = datagram[at + 11 : cid_end] if kind == CID_RECORD else None
+        yield Record(kind, datagram[at + 3 : at + 11], cid, datagram[begin : begin + length])
+        at = begin + length
+
+
+class ReplayWindow:
+    """Which sequence numbers of an epoch came already; those too old to tell count as come. RFC 6347 §4.1.2.6"""
+
+    __slots__ = ("_newest", "_seen")
+
+    def __init__(self) -> None:
+        self._newest = -1
+        self._seen = 0
+
+    def is_new(self, sequence: int) -> bool:
+        age = self._newest - sequence
+        return age < 0 or (age < WINDOW and not self._seen >> age & 1)
+
+    def is_newest(self, sequence: int) -> bool:
+        return sequence > self._newest
+
+    def add(self, sequence: int) -> None:
+        """Of a record that was authentic."""
+        age = self._newest - sequence
+        if age < 0:
+            self._seen = (self._seen << -age | 1) & ((1 << WINDOW) - 1)
+            self._newest = sequence
+        else:
+            self._seen |= 1 << age
+
+
+class Writer:
+    """Numbers and protects what goes out in one epoch; without `protection` it is epoch 0. `cid` is what the peer
+    wants to see in our records, empty for none."""
+
+    __slots__ = ("_cid", "_epoch", "_next", "_protection")
+
+    def __init__(self, epoch: int, protection: Protection | None = None, cid: bytes = b"", first: int = 0) -> None:
+        self._epoch = epoch << 48
+        self._protection = protection
+        self._cid = cid
+        self._next = first
+
+    @property
+    def sequence(self) -> int:
+        """The number of the next record."""
+        return self._next
+
+    def write(self, kind: int, plaintext: bytes) -> bytes:
+        """Raises Fatal when all sequence numbers are used up."""
+        if self._next > LARGEST_SEQUENCE:
+            raise Fatal(Alert.INTERNAL_ERROR, "all sequence numbers of the association are used up")
+        number = (self._epoch | self._next).to_bytes(8, "big")
+        self._next += 1
+        if self._protection is None:
+            fragment = plaintext
+        elif self._cid:
+            fragment = self._protection.seal(number, kind, plaintext + bytes((kind,)), self._cid)
+            return b"\x19" + VERSION + number + self._cid + len(fragment).to_bytes(2, "big") + fragment
+        else:
+            fragment = self._protection.seal(number, kind, plaintext, None)
+        return bytes((kind,)) + VERSION + number + len(fragment).to_bytes(2, "big") + fragment
+
+
+class Content(NamedTuple):
+    kind: int
+    plaintext: bytes
+
+
+class Reader:
+    """Reads the protected records of one epoch. `cid` is what we wanted to see in them, empty for none."""
+
+    __slots__ = ("_cid", "_protection", "_window")
+
+    def __init__(self, protection: Protection, cid: bytes = b"") -> None:
+        self._protection = protection
+        self._cid = cid or None
+        self._window = ReplayWindow()
+
+    def is_newest(self, record: Record) -> bool:
+        return self._window.is_newest(record.sequence)
+
+    def read(self, record: Record) -> Content | None:
+        """None for what was forged, damaged, repeated, or is not protected as agreed."""
+        sequence = int.from_bytes(record.number[2:], "big")
+        if record.cid != self._cid or not self._window.is_new(sequence):
+            return None
+        plaintext = self._protection.open(record.number, record.kind, record.fragment, record.cid)
+        if plaintext is None or len(plaintext) > LARGEST_PLAINTEXT + 1:
+            return None
+        self._window.add(sequence)
+        if self._cid is None:
+            return Content(record.kind, plaintext)
+        inner = plaintext.rstrip(b"\0")
+        return Content(inner[-1], inner[:-1]) if inner else None
