@@ -11,11 +11,11 @@ from typing import Self
 
 
 class Cable:
-    """`left` and `right` are paths to open. `crossed` is every chunk that passed."""
+    """`left` and `right` are paths to open. `crossed` is what left the left end, and the right one."""
 
     def __init__(self, folder: Path) -> None:
         self.left, self.right = str(folder / "left"), str(folder / "right")
-        self.crossed: list[bytes] = []
+        self.crossed: tuple[list[bytes], list[bytes]] = [], []
         self._ends: dict[str, tuple[int, int]] = {}
 
     async def __aenter__(self) -> Self:
@@ -53,5 +53,5 @@ class Cable:
 
     def _carry(self, source: str, destination: str) -> None:
         data = os.read(self._ends[source][0], 65536)
-        self.crossed.append(data)
+        self.crossed[source == self.right].append(data)
         assert os.write(self._ends[destination][0], data) == len(data), "the cable was too slow"

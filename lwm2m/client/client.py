@@ -31,9 +31,11 @@ from lwm2m.client.transport import Sockets, Transport
 from lwm2m.client.versions import in_force, said_versions
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.endpoint import Endpoint, Limits
+from lwm2m.coap.line import SCHEME as SERIAL
+from lwm2m.coap.line import Line
 from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.coap.stacks import CONNECTED
-from lwm2m.coap.uri import letter_of, place_of
+from lwm2m.coap.uri import PORTS, letter_of, place_of
 from lwm2m.model.checking import check
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import shipped
@@ -103,7 +105,7 @@ class Client:
         self._version = version
         self._given_letters = _letters(binding, sms)
         asked = None if bootstrap is None else BootstrapServer(bootstrap, hold_off)
-        self._complete((server,) if isinstance(server, str) else tuple(server), asked, lifetime, binding)
+        self._complete((server,) if isinstance(server, str) else tuple(server), asked, lifetime, binding, coap)
         self._actuator = actuator or self._simulated(wall_clock)
         self._clock = clock
         self._network = network
@@ -303,10 +305,15 @@ class Client:
             raise ValueError(f"{record.path}: {error}") from None
 
     def _complete(
-        self, servers: Sequence[str], asked: BootstrapServer | None, lifetime: int, binding: str | None
+        self,
+        servers: Sequence[str],
+        asked: BootstrapServer | None,
+        lifetime: int,
+        binding: str | None,
+        driver: Endpoint | None,
     ) -> None:
         for uri in (*servers, *([asked.uri] if asked else [])):
-            place_of(uri)
+            self._require_reachable(uri, driver)
         add_accounts(self.data_model, servers, asked, lifetime, binding)
         if not server_accounts(self.data_model) and bootstrap_account(self.data_model) is None:
             raise ValueError("a client needs a server or a bootstrap server")
@@ -314,6 +321,15 @@ class Client:
             server_object.binding(self.data_model, account.server, self._version)
         letters = dict.fromkeys(letter_of(account.uri) for account in server_accounts(self.data_model))
         self.data_model.update(device.completed(self.data_model, binding or "".join(letters) or "U"))
+
+    @staticmethod
+    def _require_reachable(uri: str, driver: Endpoint | None) -> None:
+        """Raises ValueError for a URI that is wrong, or of a scheme that only a driver of its own can know."""
+        scheme = uri.partition(":")[0]
+        if scheme == SERIAL:
+            Line.parse(uri)
+        elif scheme in PORTS or driver is None:
+            place_of(uri)
 
     def _letters(self, instance: Path) -> frozenset[str]:
         """By which transports the server of this instance may be reached."""
@@ -327,6 +343,10 @@ class Client:
         return Simulated(self, self.definitions, clock)
 
     def _make_endpoint(self, scheme: str, host: str) -> Endpoint:
+        if scheme == SERIAL:
+            from lwm2m.coap.serial_line import serial_endpoint  # not every platform has terminals
+
+            return serial_endpoint(Line.parse(host), limits=self._limits)
         if scheme in CONNECTED:
             return CONNECTED[scheme](host, None, limits=self._limits)
         return self._open_endpoint(host)

@@ -15,11 +15,12 @@ from typing import TypeAlias
 from lwm2m.client.local_address import local_hosts
 from lwm2m.coap.connected import ConnectedEndpoint
 from lwm2m.coap.endpoint import Endpoint, Handler, Unreachable
+from lwm2m.coap.line import SCHEME as SERIAL
 from lwm2m.coap.message import Peer, Subscription
 from lwm2m.coap.uri import Place, place_of
 
 Way: TypeAlias = tuple[str, str]
-"""Scheme and local address."""
+"""Scheme and local address; a serial line has none but its URI."""
 
 
 class Sockets:
@@ -120,9 +121,7 @@ class Transport:
             self._endpoint = given
             yield given
             return
-        place = self._place()
-        hosts = await local_hosts(place.host, place.port)
-        for way in sorted(((place.scheme, host) for host in hosts), key=lambda way: way != self._way):
+        for way in sorted(await self._possible(), key=lambda way: way != self._way):
             if way != self._way or self._endpoint is None:
                 await self.release()
                 self._endpoint = await self._sockets.take(way, self)
@@ -162,6 +161,13 @@ class Transport:
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None and endpoint is not self._sockets.given:
             await self._sockets.release(self._way, self)
+
+    async def _possible(self) -> list[Way]:
+        """Raises Unreachable."""
+        if self.uri.partition(":")[0] == SERIAL:
+            return [(SERIAL, self.uri)]
+        place = self._place()
+        return [(place.scheme, host) for host in await local_hosts(place.host, place.port)]
 
     def _place(self) -> Place:
         """Raises Unreachable."""

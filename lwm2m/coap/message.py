@@ -91,6 +91,8 @@ class Peer:
 
     def __str__(self) -> str:
         host, port = self.address
+        if not port:
+            return host
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

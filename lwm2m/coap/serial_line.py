@@ -15,6 +15,8 @@ import tty
 from collections import deque
 
 from lwm2m.coap.carrier import Room
+from lwm2m.coap.datagram import DatagramEndpoint
+from lwm2m.coap.endpoint import Limits, Tracer
 from lwm2m.coap.line import HEADER_AND_OPTIONS, Line
 from lwm2m.coap.link import Receiver
 from lwm2m.coap.message import Peer
@@ -28,6 +30,16 @@ MOST_WAITING = 64
 READ_AT_ONCE = 4096
 REOPENED_EVERY = 1.0
 """Seconds between looks at whether an unplugged line is back."""
+
+
+def serial_endpoint(
+    line: Line,
+    *,
+    limits: Limits = Limits(),  # noqa: B008  # immutable
+    tracer: Tracer | None = None,
+) -> DatagramEndpoint:
+    """CoAP with the one peer of a line. Not started yet; starting it raises OSError with a sentence."""
+    return DatagramEndpoint(SerialLine(line), limits=limits, transmission=line.transmission, tracer=tracer)
 
 
 class SerialLine:

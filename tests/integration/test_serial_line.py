@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path as FilePath
+from typing import Any
 
 import pytest
 
+from lwm2m.client import Client, State
+from lwm2m.coap.endpoint import RequestFailed, Unreachable
 from lwm2m.coap.line import Line
 from lwm2m.coap.message import Peer
-from lwm2m.coap.serial_frame import framed
-from lwm2m.coap.serial_line import MOST_WAITING, SerialLine
+from lwm2m.coap.serial_frame import Deframer, framed
+from lwm2m.coap.serial_line import MOST_WAITING, SerialLine, serial_endpoint
+from lwm2m.model.path import Path
+from lwm2m.model.record import Record
+from lwm2m.server import Notified, Server
 from tests.serial_cable import Cable
 
 
@@ -184,3 +191,101 @@ async def test_a_line_in_use_or_none_at_all_is_an_error_with_a_sentence(cable: C
     (tmp_path / "text").write_text("no terminal")
     with pytest.raises(OSError, match="is no serial line"):
         await SerialLine(Line(str(tmp_path / "text"))).open(Heard())
+
+
+MTUS = pytest.mark.parametrize("mtu", [1280, 128])
+DOCUMENT = Path(19, 0, 0, 0)
+TEMPERATURE = Record(Path(3303, 0, 5700), 21.5)
+
+
+@asynccontextmanager
+async def registered(cable: Cable, mtu: int, **more: Any) -> AsyncIterator[tuple[Server, Client]]:
+    """A server at the left end, a client at the right one."""
+    server = Server([serial_endpoint(Line(cable.left, mtu=mtu))])
+    uri = f"coap+serial://{cable.right}?mtu={mtu}"
+    client = Client("dev1", uri, [TEMPERATURE, Record(DOCUMENT, b"")], **more)
+    async with server, client:
+        await client.registered(10)
+        yield server, client
+
+
+@MTUS
+async def test_a_client_registers_is_read_and_written_over_the_line(cable: Cable, mtu: int) -> None:
+    async with registered(cable, mtu) as (server, client):
+        (registration,) = server.registrations()
+        assert (registration.binding, registration.peer.address) == ("N", (cable.left, 0))
+        assert await server.read("dev1", TEMPERATURE.path) == [TEMPERATURE]
+        await server.write("dev1", DOCUMENT, b"short")
+        assert client.data_model.value(DOCUMENT) == b"short"
+        client.update_registration()
+
+
+@MTUS
+async def test_a_body_of_many_blocks_passes_both_ways_in_frames_of_the_mtu(cable: Cable, mtu: int) -> None:
+    body = bytes(range(256)) * 20
+    deframers = Deframer(mtu), Deframer(mtu)
+    async with registered(cable, mtu) as (server, client):
+        await server.write("dev1", DOCUMENT, body)
+        assert client.data_model.value(DOCUMENT) == body
+        assert await server.read("dev1", DOCUMENT) == [Record(DOCUMENT, body)]
+    sizes = [len(datagram) for side in (0, 1) for datagram in deframers[side].feed(b"".join(cable.crossed[side]))]
+    assert max(sizes) <= mtu
+    assert len(sizes) > 4 * len(body) // mtu
+
+
+@MTUS
+async def test_what_is_observed_is_told_over_the_line(cable: Cable, mtu: int) -> None:
+    async with registered(cable, mtu) as (server, client):
+        events = server.events()
+        assert (await server.observe("dev1", TEMPERATURE.path)).observing
+        client.update([TEMPERATURE._replace(value=22.5)])
+        async with asyncio.timeout(10):
+            told = [event async for event in until(events, Notified)]
+        assert [record.value for record in told[-1].records] == [22.5]
+
+
+async def until(events: AsyncIterator[Any], kind: type) -> AsyncIterator[Any]:
+    async for event in events:
+        if isinstance(event, kind):
+            yield event
+            return
+
+
+async def test_noise_between_the_frames_delays_nothing(cable: Cable) -> None:
+    async with registered(cable, 1280) as (server, _client):
+        for number in range(20):
+            cable.noise((cable.left, cable.right)[number % 2], bytes([number, 0xDB, 0xFF]) * number)
+            assert await server.read("dev1", TEMPERATURE.path, timeout=10) == [TEMPERATURE]
+
+
+async def test_pulling_the_plug_ends_what_waits_and_the_client_is_there_again_afterwards(cable: Cable) -> None:
+    async with registered(cable, 1280) as (server, client):
+        cable.unplug()
+        with pytest.raises(Unreachable, match=r"was unplugged|is not there"):
+            await server.read("dev1", TEMPERATURE.path)
+        cable.plug_in()
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    assert await server.read("dev1", TEMPERATURE.path) == [TEMPERATURE]
+                    break
+                except RequestFailed:
+                    await asyncio.sleep(0.1)
+        assert client.state is State.REGISTERED
+
+
+async def test_a_client_in_queue_mode_sleeps_on_a_line_too(cable: Cable) -> None:
+    async with registered(cable, 1280, queue_mode=True) as (server, client):
+        (registration,) = server.registrations()
+        assert (registration.binding, registration.queue_mode) == ("N", True)
+        client.sleep()
+        waiting = asyncio.create_task(server.read("dev1", TEMPERATURE.path, timeout=30))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        client.wake()
+        assert await waiting == [TEMPERATURE]
+
+
+async def test_a_uri_of_a_line_that_cannot_be_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="speed of 12345"):
+        Client("dev1", "coap+serial:///dev/ttyUSB0?speed=12345")
