@@ -63,9 +63,10 @@ class _Running:
     observation: Observation
     registration: Registration
     observed: Observed
-    operation: Observe | ObserveComposite
     definitions: Definitions
     origin: _Origin
+    path: Path
+    paths: tuple[Path, ...]
     is_over: bool = False
     """What it brings is not passed on any more."""
     refused: bool = False
@@ -197,22 +198,17 @@ class Observer:
             raise
         if answer.observing:
             self._reasons.initial(registration.endpoint, observed, answer.records, self._wall())
-            await self._listen(registration, observed, operation, observation)
+            await self._listen(registration, observed, observation)
         else:
             await _cancel(observation, False, timeout)
         return answer
 
-    async def _listen(
-        self,
-        registration: Registration,
-        observed: Observed,
-        operation: Observe | ObserveComposite,
-        observation: Observation,
-    ) -> None:
+    async def _listen(self, registration: Registration, observed: Observed, observation: Observation) -> None:
         endpoint = registration.endpoint
         definitions = self._requests.definitions(registration)
         older = self._take(endpoint, observed)
-        running = _Running(observation, registration, observed, operation, definitions, _Origin.of(registration))
+        origin = _Origin.of(registration)
+        running = _Running(observation, registration, observed, definitions, origin, *_place(observed))
         self._running.setdefault(endpoint, {})[observed] = running
         asyncio.get_running_loop().call_soon(self._follow, running)  # once its first value has been told
         if older is not None:
@@ -233,23 +229,20 @@ class Observer:
         self._ended(running.registration.endpoint, running.observed, running.refused)
 
     def _notify(self, running: _Running, response: Response) -> None:
-        registration, observed, code = running.registration, running.observed, response.code
+        registration, code = running.registration, response.code
         endpoint = registration.endpoint
         ok = code is Code.CONTENT or code.is_success
         running.refused = not ok
         self._heard(endpoint)
         now = self._wall()
-        path, paths = _place(observed)
         try:
-            records = read_records(
-                endpoint, running.operation.path, response, running.definitions, now, registration.root
-            )
+            records = read_records(endpoint, running.path, response, running.definitions, now, registration.root)
         except InvalidAnswer as error:
-            log.warning("notification of %s at %s: %s", text_of(observed), endpoint, error.reason)
-            self._publish(InvalidNotification(endpoint, path, error.reason, paths))
+            log.warning("notification of %s at %s: %s", text_of(running.observed), endpoint, error.reason)
+            self._publish(InvalidNotification(endpoint, running.path, error.reason, running.paths))
             return
-        reason = self._reasons.infer(endpoint, observed, records, now) if ok else None
-        self._publish(Notified(endpoint, path, records, code, now, paths, reason))
+        reason = self._reasons.infer(endpoint, running.observed, records, now) if ok else None
+        self._publish(Notified(endpoint, running.path, records, code, now, running.paths, reason))
 
     def _notified(self, endpoint: str, observed: Observed, answer: Answer, reason: Reason | None) -> Notified:
         path, paths = _place(observed)

@@ -191,6 +191,9 @@ class Server(Verbs):
         task that waits takes it back. Raises NotRegistered, RequestFailed, InvalidAnswer."""
         if isinstance(operation, OBSERVING):
             raise TypeError("observations have methods of their own")
+        registration = self.registration(endpoint)
+        if not registration.queue_mode:
+            return await self._ask(registration, operation, timeout)
         async with self._turn(endpoint, timeout):
             return await self._ask(self.registration(endpoint), operation, timeout)
 

@@ -133,6 +133,19 @@ def test_a_grace_is_added_to_every_lifetime() -> None:
     assert registry.deadline() == NOW + 153
 
 
+def test_a_shorter_lifetime_counts_at_once_and_a_longer_one_in_time() -> None:
+    registry = new_registry()
+    location = registered(registry, lifetime=60).location
+    registry.update(Update(location, lifetime=10), SOMEBODY, NOW, WALL)
+    assert (registry.nearest(), registry.deadline()) == (NOW + 10, NOW + 10)
+    registry.update(Update(location, lifetime=500), SOMEBODY, NOW, WALL)
+    assert registry.nearest() == NOW + 10
+    assert registry.expire(NOW + 100) == ()
+    assert registry.deadline() == NOW + 500
+    assert [change.before.endpoint for change in registry.expire(NOW + 500) if change.before] == ["a"]
+    assert (registry.deadline(), registry.expire(1e12)) == (None, ())
+
+
 def test_updates_leave_no_heap_of_deadlines() -> None:
     registry = new_registry()
     registration = registered(registry, lifetime=86400)
