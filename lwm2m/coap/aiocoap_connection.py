@@ -21,7 +21,7 @@ from lwm2m.coap.carrier import Room
 from lwm2m.coap.datagram_format import EMPTY, NotCoap, WrongOption
 from lwm2m.coap.message import Peer
 from lwm2m.coap.packet import Packet
-from lwm2m.coap.stream_format import BASE_SIZE, decode, encode, extent, is_signalling, room_in, token_of
+from lwm2m.coap.stream_format import BASE_SIZE, SMALLEST_SIZE, decode, encode, extent, is_signalling, room_in, token_of
 
 log = logging.getLogger("lwm2m.coap")
 
@@ -103,7 +103,13 @@ class Connection(RFC8323Remote, ABC):  # type: ignore[misc]  # aiocoap is not ty
     @property
     def room(self) -> Room:
         settings = self._remote_settings or {}
-        return room_in(settings.get("max-message-size", BASE_SIZE), settings.get("block-wise-transfer", False))
+        return room_in(self._largest, settings.get("block-wise-transfer", False))
+
+    @property
+    def _largest(self) -> int:
+        """Bytes of a message that the peer takes."""
+        size: int = (self._remote_settings or {}).get("max-message-size", BASE_SIZE)
+        return size
 
     def begin(self, local: tuple[str, int], remote: tuple[str, int], identity: str | None) -> None:
         """It is there: say what we take, and wait for the peer to do so."""
@@ -115,9 +121,8 @@ class Connection(RFC8323Remote, ABC):  # type: ignore[misc]  # aiocoap is not ty
     def send(self, packet: Packet) -> None:
         """Raises ValueError for what no message holds, or the peer does not take."""
         message = encode(packet)
-        largest = (self._remote_settings or {}).get("max-message-size", BASE_SIZE)
-        if len(message) > largest:
-            raise ValueError(f"{self.peer} takes messages of {largest} bytes, this one has {len(message)}")
+        if len(message) > self._largest:
+            raise ValueError(f"{self.peer} takes messages of {self._largest} bytes, this one has {len(message)}")
         self.write(message)
 
     def receive(self, message: bytes) -> None:
@@ -170,7 +175,9 @@ class Connection(RFC8323Remote, ABC):  # type: ignore[misc]  # aiocoap is not ty
             self.end("the peer aborted the connection" if aborted else "the peer closed the connection")
         except (UnparsableMessage, UnicodeDecodeError):
             self.abort("this is no signalling message")
-        if self.is_ready and not was_ready:
+        if self.is_ready and self._largest < SMALLEST_SIZE:
+            self.abort(f"messages of {self._largest} bytes are too small")
+        elif self.is_ready and not was_ready:
             self._watch_from_now()
             self._owner.opened(self)
             self.ready.set()

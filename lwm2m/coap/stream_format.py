@@ -24,6 +24,8 @@ BERT = 7
 BERT_UNIT = 1024
 OVERHEAD = 128
 """Kept for header, token and options of a message: as the base size does with blocks of 1024 bytes."""
+SMALLEST_SIZE = OVERHEAD + 16
+"""Of messages that a peer has to take: with the smallest block."""
 
 
 class Extent(NamedTuple):

@@ -184,7 +184,7 @@ def datagram(random: Random) -> bytes:
     return grammars.datagram(random, PAYLOADS)
 
 
-def _of_stream(random: Random) -> bytes:
+def stream_of_messages(random: Random) -> bytes:
     made = []
     for _ in range(random.randrange(1, 4)):
         with suppress(NotCoap, WrongOption):
@@ -192,18 +192,20 @@ def _of_stream(random: Random) -> bytes:
     return b"".join(made)
 
 
-_STREAM_SEEDS = tuple(stream_format.encode(datagram_format.decode(seed)[2]) for seed in SEEDS)
+STREAM_SEEDS = tuple(stream_format.encode(datagram_format.decode(seed)[2]) for seed in SEEDS)
 
 TARGETS = (
     Target("CoAP datagrams", message, (NotCoap, WrongOption), SEEDS, WORDS, datagram, reshaped_datagram),
     Target("CoAP datagrams read twice", foreign_message, (ValueError,), SEEDS, WORDS, datagram, reshaped_datagram),
     Target("shapes of options", misshapen_option, (), SEEDS, WORDS, datagram, reshaped_datagram),
-    Target("CoAP streams", stream, (NotCoap, WrongOption), _STREAM_SEEDS, (*WORDS, b"\xf0", b"\xe0\0"), _of_stream),
+    Target(
+        "CoAP streams", stream, (NotCoap, WrongOption), STREAM_SEEDS, (*WORDS, b"\xf0", b"\xe0\0"), stream_of_messages
+    ),
     Target(
         "CoAP in WebSocket frames",
         frame,
         (NotCoap, WrongOption),
-        tuple(map(stream_format.to_frame, _STREAM_SEEDS)),
+        tuple(map(stream_format.to_frame, STREAM_SEEDS)),
         WORDS,
     ),
     Target(

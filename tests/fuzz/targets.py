@@ -3,6 +3,7 @@
 from tests.fuzz import (
     coap_targets,
     codec_targets,
+    connection_targets,
     live_targets,
     osap_connection_targets,
     osap_message_targets,
@@ -12,6 +13,7 @@ from tests.fuzz.target import Target
 
 TARGETS: tuple[Target, ...] = (
     *coap_targets.TARGETS,
+    *connection_targets.TARGETS,
     *codec_targets.TARGETS,
     *osap_connection_targets.TARGETS,
     *osap_message_targets.TARGETS,
