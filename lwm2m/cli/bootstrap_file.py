@@ -46,7 +46,17 @@ from lwm2m.server.bootstrap_config import (
 COAP = Address("127.0.0.1", 5783)
 HTTP = Address("127.0.0.1", 8081)
 
-_SERVER: dict[str, type] = {"coap": str, "http": str, "objects": str, "state": str, "trace": bool, "insecure": bool}
+_SERVER: dict[str, type] = {
+    "coap": str,
+    "coap_tcp": str,
+    "coap_ws": str,
+    "coap_serial": str,
+    "http": str,
+    "objects": str,
+    "state": str,
+    "trace": bool,
+    "insecure": bool,
+}
 _CONFIGURATION: dict[str, type] = {
     "endpoint": str,
     "pattern": str,

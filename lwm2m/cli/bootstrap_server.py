@@ -21,6 +21,18 @@ def bootstrap_server(
     http: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where to listen for HTTP. [default: 127.0.0.1:8081]")
     ] = None,
+    coap_tcp: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where to listen for CoAP over TCP as well.")
+    ] = None,
+    coap_ws: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where to listen for CoAP over WebSockets as well.")
+    ] = None,
+    coap_serial: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="Serial line with a client at its other end, as /dev/ttyUSB0?speed=115200&mtu=1280."
+        ),
+    ] = None,
     config: Annotated[
         FilePath | None,
         typer.Option(
@@ -51,7 +63,17 @@ def bootstrap_server(
     """
     from lwm2m.cli.bootstrap_serving import run  # the verbs need neither CoAP nor a web framework
 
-    options = {"coap": coap, "http": http, "state": state, "objects": objects, "trace": trace, "insecure": insecure}
+    options = {
+        "coap": coap,
+        "http": http,
+        "coap_tcp": coap_tcp,
+        "coap_ws": coap_ws,
+        "coap_serial": coap_serial,
+        "state": state,
+        "objects": objects,
+        "trace": trace,
+        "insecure": insecure,
+    }
     try:
         asyncio.run(run(config, options))
     except OptionError as error:

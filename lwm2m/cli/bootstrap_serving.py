@@ -9,12 +9,11 @@ from typing import Any
 import typer
 
 from lwm2m.cli.bootstrap_file import bootstrap_configs, bootstrap_settings
-from lwm2m.cli.starting import definitions_in
+from lwm2m.cli.starting import coap_endpoints, definitions_in
 from lwm2m.cli.toml_lines import TomlFile
 from lwm2m.cli.trace import Trace
 from lwm2m.cli.until_stopped import serve_until_stopped
 from lwm2m.cli.values import printable
-from lwm2m.coap.stacks import open_endpoint
 from lwm2m.server import (
     BootstrapConfigs,
     BootstrapEvent,
@@ -43,10 +42,12 @@ async def run(config: FilePath | None, options: Mapping[str, Any]) -> None:
     settings = bootstrap_settings(file, options)
     definitions = definitions_in(settings.objects)
     configs = BootstrapConfigs() if file is None else bootstrap_configs(file, definitions)
-    endpoint = open_endpoint(*settings.coap, tracer=Trace(definitions, typer.echo) if settings.trace else None)
+    endpoints = coap_endpoints(settings, Trace(definitions, typer.echo) if settings.trace else None)
     store = MemoryConfigurations() if settings.state is None else SqliteConfigurations(settings.state)
-    server = BootstrapServer([endpoint], configs, definitions, store)
-    await serve_until_stopped(server, endpoint, bootstrap_app(server), settings, lambda: _tell(server, server.events()))
+    server = BootstrapServer(endpoints, configs, definitions, store)
+    await serve_until_stopped(
+        server, endpoints, bootstrap_app(server), settings, lambda: _tell(server, server.events())
+    )
 
 
 async def _tell(server: BootstrapServer, events: BootstrapEventStream) -> None:

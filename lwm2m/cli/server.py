@@ -21,6 +21,18 @@ def server(
     http: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Where to listen for HTTP. [default: 127.0.0.1:8080]")
     ] = None,
+    coap_tcp: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where to listen for CoAP over TCP as well.")
+    ] = None,
+    coap_ws: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where to listen for CoAP over WebSockets as well.")
+    ] = None,
+    coap_serial: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="Serial line with a client at its other end, as /dev/ttyUSB0?speed=115200&mtu=1280."
+        ),
+    ] = None,
     config: Annotated[
         FilePath | None,
         typer.Option(metavar="FILE", help="TOML with a table [server]: these options by name. Options go before it."),
@@ -51,6 +63,9 @@ def server(
     options = {
         "coap": coap,
         "http": http,
+        "coap_tcp": coap_tcp,
+        "coap_ws": coap_ws,
+        "coap_serial": coap_serial,
         "state": state,
         "objects": objects,
         "coap_stack": coap_stack,

@@ -10,11 +10,10 @@ import typer
 
 from lwm2m.cli.failure import Failed
 from lwm2m.cli.settings import ServerSettings
-from lwm2m.cli.starting import definitions_in
+from lwm2m.cli.starting import coap_endpoints, definitions_in
 from lwm2m.cli.trace import Trace
 from lwm2m.cli.until_stopped import serve_until_stopped
 from lwm2m.cli.values import printable
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.endpoint import Traced, Tracer
 from lwm2m.server import Deregistered, Overflow, Registered, Server, ServerEvent, Store
 from lwm2m.server.store.memory import MemoryStore
@@ -28,9 +27,11 @@ async def run(settings: ServerSettings) -> None:
     definitions = definitions_in(settings.objects)
     coap_log = CoapLog()
     tracers: list[Tracer] = [Trace(definitions, typer.echo), coap_log] if settings.trace else [coap_log]
-    endpoint = AiocoapEndpoint(*settings.coap, tracer=partial(_trace, tracers))
-    server = Server([endpoint], definitions=definitions, store=_store(settings.state))
-    await serve_until_stopped(server, endpoint, app(server, coap_log), settings, lambda: _tell(server, server.events()))
+    endpoints = coap_endpoints(settings, partial(_trace, tracers))
+    server = Server(endpoints, definitions=definitions, store=_store(settings.state))
+    await serve_until_stopped(
+        server, endpoints, app(server, coap_log), settings, lambda: _tell(server, server.events())
+    )
 
 
 def _trace(tracers: Sequence[Tracer], traced: Traced) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 from lwm2m.address import Address
 from lwm2m.cli.toml_lines import SettingsError, Table, TomlFile
+from lwm2m.coap.line import SCHEME as SERIAL
+from lwm2m.coap.line import Line
 
 STACKS = ("aiocoap",)
 
@@ -28,6 +30,9 @@ HTTP = Address("127.0.0.1", 8080)
 class ServerSettings:
     coap: Address = COAP
     http: Address = HTTP
+    coap_tcp: Address | None = None
+    coap_ws: Address | None = None
+    coap_serial: Line | None = None
     objects: FilePath | None = None
     state: FilePath | None = None
     coap_stack: str = "aiocoap"
@@ -35,16 +40,29 @@ class ServerSettings:
     insecure: bool = False
 
     def __post_init__(self) -> None:
-        exposed = [address for address in (self.coap, self.http) if not address.is_loopback]
+        exposed = [address for address in (*self.coap_addresses, self.http) if not address.is_loopback]
         if exposed and not self.insecure:
             raise SettingsError(
                 f"{exposed[0]} can be reached from other machines, and nothing here is encrypted or asks who calls; "
                 "--insecure allows it."
             )
 
+    @property
+    def connected(self) -> dict[str, Address]:
+        """Where CoAP is spoken over connections, by the scheme of its URIs."""
+        asked = {"coap+tcp": self.coap_tcp, "coap+ws": self.coap_ws}
+        return {scheme: address for scheme, address in asked.items() if address is not None}
+
+    @property
+    def coap_addresses(self) -> tuple[Address, ...]:
+        return (self.coap, *self.connected.values())
+
 
 KINDS: dict[str, type] = {
     "coap": str,
+    "coap_tcp": str,
+    "coap_ws": str,
+    "coap_serial": str,
     "http": str,
     "objects": str,
     "state": str,
@@ -54,6 +72,9 @@ KINDS: dict[str, type] = {
 }
 READERS: dict[str, Callable[[str], Any]] = {
     "coap": lambda text: _address(text),
+    "coap_tcp": lambda text: _address(text),
+    "coap_ws": lambda text: _address(text),
+    "coap_serial": lambda text: _line(text),
     "http": lambda text: _address(text),
     "objects": lambda text: FilePath(text),
     "state": lambda text: FilePath(text),
@@ -102,6 +123,14 @@ def _address(text: str) -> Address:
     """Raises SettingsError."""
     try:
         return Address.parse(text)
+    except ValueError as error:
+        raise SettingsError(f"{error}.") from None
+
+
+def _line(text: str) -> Line:
+    """A path, perhaps with "?speed=9600&mtu=128". Raises SettingsError."""
+    try:
+        return Line.parse(f"{SERIAL}://{text}")
     except ValueError as error:
         raise SettingsError(f"{error}.") from None
 

@@ -9,6 +9,11 @@ from pathlib import Path as FilePath
 
 from lwm2m.address import Address
 from lwm2m.cli.failure import Failed
+from lwm2m.cli.settings import ServerSettings
+from lwm2m.coap.connecting import connecting
+from lwm2m.coap.endpoint import Endpoint, Tracer
+from lwm2m.coap.line import SCHEME as SERIAL
+from lwm2m.coap.stacks import CONNECTED, open_endpoint
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import DefinitionError, with_folder
 
@@ -23,11 +28,24 @@ def definitions_in(folder: FilePath | None) -> Definitions:
         raise Failed(f"the object definitions cannot be read: {error}.") from None
 
 
+def coap_endpoints(settings: ServerSettings, tracer: Tracer | None) -> list[Endpoint]:
+    """Not started yet; the first is that for UDP."""
+    udp = open_endpoint(*settings.coap, stack=settings.coap_stack, tracer=tracer)
+    connected = [CONNECTED[scheme](*address, tracer=tracer) for scheme, address in settings.connected.items()]
+    lines = [] if settings.coap_serial is None else [connecting(SERIAL, settings.coap_serial.uri, tracer=tracer)]
+    return [udp, *connected, *lines]
+
+
 @contextmanager
-def listening(name: str, address: Address) -> Iterator[None]:
-    """What an address that cannot be listened on is told as. Raises Failed."""
+def listening(name: str, *addresses: Address) -> Iterator[None]:
+    """What an address that cannot be listened on is told as: that of these which the error names, or the first; a
+    line is told of by its path. Raises Failed."""
     try:
         yield
     except OSError as error:
+        if error.filename is not None:
+            raise Failed(f"{error.strerror}.") from None
+        named = (address for address in addresses if f" {address}:" in (error.strerror or ""))
+        address = next(named, addresses[0])
         reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror or error}"
         raise Failed(f"the {name} address {address} {reason}.") from None

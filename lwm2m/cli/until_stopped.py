@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Protocol
 
@@ -30,7 +30,7 @@ class Startable(Protocol):
 
 async def serve_until_stopped(
     server: Startable,
-    endpoint: Endpoint,
+    endpoints: Sequence[Endpoint],
     interface: FastAPI,
     settings: ServerSettings,
     tell: Callable[[], Coroutine[Any, Any, None]],
@@ -39,13 +39,14 @@ async def serve_until_stopped(
     async with AsyncExitStack() as stack:
         with listening("HTTP", settings.http):
             http = await stack.enter_async_context(serving(interface, *settings.http))
-        with listening("CoAP", settings.coap):
+        with listening("CoAP", *settings.coap_addresses):
             await _start(server)
         stack.push_async_callback(server.stop)
         await stack.enter_async_context(_telling(tell()))
         stop = asyncio.create_task(stopped(), name="stop")
         await asyncio.sleep(0)  # who reads the addresses may send a signal at once
-        typer.echo(f"CoAP  {endpoint.uri}")
+        for endpoint in endpoints:
+            typer.echo(f"CoAP  {endpoint.uri}")
         typer.echo(f"HTTP  http://{Address(*http)}")
         await stop
 

@@ -23,7 +23,8 @@ def place_of(uri: str, *schemes: str) -> Place:
     of all that are known, and for one of another form."""
     parts = urlsplit(uri)
     if parts.scheme not in (schemes or PORTS):
-        ours = " or ".join(f"{scheme}://" for scheme in schemes or PORTS)
+        *others, last = [f"{scheme}://" for scheme in schemes or PORTS]
+        ours = f"{', '.join(others)} or {last}" if others else last
         only = f"; this endpoint speaks {SPEAKS[schemes[0]]} only" if len(schemes) == 1 else ""
         raise ValueError(f"{uri!r} is not a {ours} URI{only}")
     try:
