@@ -18,6 +18,11 @@ SPEEDS = (300, 1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400,
 BITS_A_BYTE = 10
 
 
+def is_line(uri: str) -> bool:
+    """Whether it has the scheme of serial lines."""
+    return uri.partition(":")[0] == SCHEME
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """Which line, its bits per second, and how many bytes a datagram has at most. Raises ValueError."""
@@ -48,7 +53,7 @@ class Line:
 
     @property
     def uri(self) -> str:
-        return f"{SCHEME}://{self.path}"
+        return f"{SCHEME}://{self.path}?speed={self.speed}&mtu={self.mtu}"
 
     @property
     def transmission(self) -> Transmission:

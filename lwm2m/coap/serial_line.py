@@ -184,7 +184,7 @@ def open_raw(path: str, speed: int) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise OSError(error.errno, f"cannot open {path}: {error.strerror}") from None
+        raise OSError(error.errno, f"cannot open {path}: {error.strerror}", path) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         tty.setraw(descriptor, termios.TCSANOW)
@@ -194,8 +194,8 @@ def open_raw(path: str, speed: int) -> int:
         termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
     except BlockingIOError:
         os.close(descriptor)
-        raise OSError(errno.EBUSY, f"cannot open {path}: it is in use") from None
+        raise OSError(errno.EBUSY, f"cannot open {path}: it is in use", path) from None
     except termios.error as error:
         os.close(descriptor)
-        raise OSError(error.args[0], f"{path} is no serial line: {error.args[1]}") from None
+        raise OSError(error.args[0], f"{path} is no serial line: {error.args[1]}", path) from None
     return descriptor

@@ -1,0 +1,24 @@
+"""Endpoints of clients that reach a server by other ways than UDP."""
+
+from __future__ import annotations
+
+from lwm2m.coap.endpoint import Endpoint, Limits, Tracer
+from lwm2m.coap.line import SCHEME as SERIAL
+from lwm2m.coap.line import Line
+from lwm2m.coap.stacks import CONNECTED
+
+
+def connecting(
+    scheme: str,
+    where: str,
+    *,
+    limits: Limits = Limits(),  # noqa: B008  # immutable
+    tracer: Tracer | None = None,
+) -> Endpoint:
+    """What reaches servers by this scheme: over connections from a local address, over a line with its URI. It is not
+    started yet. Raises ValueError."""
+    if scheme == SERIAL:
+        from lwm2m.coap.serial_line import serial_endpoint  # not every platform has terminals
+
+        return serial_endpoint(Line.parse(where), limits=limits, tracer=tracer)
+    return CONNECTED[scheme](where, None, limits=limits, tracer=tracer)
