@@ -47,6 +47,9 @@ log = logging.getLogger("lwm2m.coap")
 EMPTY_ACK_DELAY = 0.1
 """Seconds until a request is acknowledged without its answer."""
 
+CANCEL = 1
+"""The Observe option of a request that ends an observation. RFC 7641 §2"""
+
 Clock = Callable[[], float]
 Wake = Callable[[float], None]
 """Call `handle_timer` at this time, which is before any that was asked for."""
@@ -246,8 +249,11 @@ class Exchanges:
         self._send(answer, peer)
 
     def _take_answer(self, asked: Asked, packet: Packet, in_acknowledgement: bool, now: float) -> bool:
-        """Whether it was wanted. The request need not be sent again, however the answer came."""
+        """Whether it was wanted. The request need not be sent again, however the answer came; but a notification that
+        was under way when we cancelled with its token is no answer."""
         self._guard.verified(asked.state.peer)
+        if asked.cancels and not in_acknowledgement and OBSERVE in packet.options:
+            return asked.listener.answered(packet, in_acknowledgement=False)
         message = asked.message
         if message is not None:
             asked.message = None
@@ -307,7 +313,7 @@ class Exchanges:
     def ask(self, peer: Peer, packet: Packet, confirmable: bool, listener: Listener) -> Withdraw:
         """See `Carrier.ask`."""
         state = self._state(peer)
-        asked = Asked(state, listener, packet.token)
+        asked = Asked(state, listener, packet.token, packet.uint(OBSERVE) == CANCEL)
         state.asked[packet.token] = asked
         asked.message = Outgoing(state, packet, confirmable, asked)
         self._submit(asked.message)

@@ -16,12 +16,14 @@ from lwm2m.coap.packet import Packet
 class Asked:
     """A request of ours, until it is withdrawn or has failed."""
 
-    __slots__ = ("answered", "listener", "message", "state", "token")
+    __slots__ = ("answered", "cancels", "listener", "message", "state", "token")
 
-    def __init__(self, state: PeerState, listener: Listener, token: bytes) -> None:
+    def __init__(self, state: PeerState, listener: Listener, token: bytes, cancels: bool) -> None:
         self.state = state
         self.listener = listener
         self.token = token
+        self.cancels = cancels
+        """It ends the observation that has its token."""
         self.answered = False
         self.message: Outgoing | None = None
         """While it waits for its turn, its acknowledgement or a Reset."""
