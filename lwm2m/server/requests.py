@@ -77,5 +77,7 @@ class Requests:
         return found
 
     def _serving(self, peer: Peer) -> Endpoint | None:
-        """For a registration from before a restart."""
-        return next((endpoint for endpoint in self._endpoints if endpoint.address[1] == peer.local[1]), None)
+        """For a registration from before a restart. What has no ports is known by its name."""
+        host, port = peer.local
+        found = (one for one in self._endpoints if one.address[1] == port and (port or one.address[0] == host))
+        return next(found, None)

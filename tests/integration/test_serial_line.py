@@ -19,6 +19,7 @@ from lwm2m.coap.serial_line import MOST_WAITING, SerialLine, serial_endpoint
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.server import Notified, Server
+from lwm2m.server.store.sqlite import SqliteStore
 from tests.serial_cable import Cable
 
 
@@ -284,6 +285,23 @@ async def test_a_client_in_queue_mode_sleeps_on_a_line_too(cable: Cable) -> None
         assert not waiting.done()
         client.wake()
         assert await waiting == [TEMPERATURE]
+
+
+async def test_after_a_restart_the_server_asks_on_the_line_that_the_client_came_by(tmp_path: FilePath) -> None:
+    folders = tmp_path / "one", tmp_path / "two"
+    for folder in folders:
+        folder.mkdir()
+    async with Cable(folders[0]) as other, Cable(folders[1]) as cable:
+
+        def server() -> Server:
+            lines = [serial_endpoint(Line(path)) for path in (other.left, cable.left)]
+            return Server(lines, store=SqliteStore(tmp_path))
+
+        async with Client("dev1", f"coap+serial://{cable.right}", [TEMPERATURE]) as client:
+            async with server():
+                await client.registered(10)
+            async with server() as again:
+                assert await again.read("dev1", TEMPERATURE.path, timeout=10) == [TEMPERATURE]
 
 
 async def test_a_uri_of_a_line_that_cannot_be_is_refused_at_once() -> None:
