@@ -35,7 +35,7 @@ class PackCodec(Codec, Protocol):
     def encode(self, records: Sequence[Record], base: Path, definitions: Definitions, root: str = "") -> bytes: ...
 
 
-_PACKS: dict[ContentFormat, PackCodec] = {
+_PACKS: dict[int, PackCodec] = {
     ContentFormat.SENML_JSON: senml_json,
     ContentFormat.SENML_CBOR: senml_cbor,
     ContentFormat.OMA_JSON: oma_json,
@@ -45,7 +45,7 @@ CODECS: dict[ContentFormat, Codec] = {
     ContentFormat.OPAQUE: opaque,
     ContentFormat.CBOR: cbor,
     ContentFormat.TLV: tlv,
-    **_PACKS,
+    **{ContentFormat(number): pack for number, pack in _PACKS.items()},
 }
 
 _FORMATS: dict[int, ContentFormat] = {int(known): known for known in CODECS}
@@ -70,10 +70,10 @@ def decode(
 
     Raises UnsupportedContentFormat when the format is unknown or cannot carry the target, BadRequest when the payload
     does not decode, has a wrong type or leaves `base`, RequestEntityTooLarge beyond MAX_RECORDS."""
-    known = registered(content_format)
-    if known in _PACKS:
-        return _PACKS[known].decode(payload, base, definitions, now, _name_of(root))
-    return CODECS[known].decode(payload, base, definitions)
+    pack = _PACKS.get(_PRE_REGISTRATION.get(content_format, content_format))
+    if pack is not None:
+        return pack.decode(payload, base, definitions, now, _name_of(root))
+    return CODECS[registered(content_format)].decode(payload, base, definitions)
 
 
 def encode(

@@ -55,7 +55,7 @@ class ObjectList:
     @property
     def missing(self) -> tuple[int, ...]:
         """The objects that every client has and this list lacks."""
-        return tuple(number for number in EXPECTED_OBJECTS if number not in self.objects)
+        return tuple([number for number in EXPECTED_OBJECTS if number not in self.objects])
 
 
 class _Named(NamedTuple):
