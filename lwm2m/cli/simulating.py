@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path as FilePath
 from typing import TypeVar
 
@@ -25,9 +26,11 @@ from lwm2m.client.local_address import local_hosts
 from lwm2m.client.standard_objects.event_log import EventLog
 from lwm2m.client.standard_objects.simulated_device import SimulatedDevice
 from lwm2m.client.versions import in_force
+from lwm2m.coap.connecting import connecting
 from lwm2m.coap.endpoint import Unreachable
+from lwm2m.coap.line import is_line
 from lwm2m.coap.stacks import STACKS, open_endpoint
-from lwm2m.coap.uri import parse_uri
+from lwm2m.coap.uri import place_of
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import DefinitionError, with_folder
 from lwm2m.model.path import Path
@@ -103,6 +106,7 @@ async def run(simulation: Simulation) -> None:
         open_endpoint=lambda host: open_endpoint(
             host, 0, stack=simulation.coap_stack, tracer=tracer, count=device.passed
         ),
+        connect=partial(connecting, tracer=tracer),
     )
     if len(simulation.servers) > 1:
         client.update(open_to_all(client.data_model))
@@ -182,7 +186,7 @@ def _read(file: FilePath, parse: Callable[[str], _Parsed]) -> _Parsed:
 async def _addresses(servers: Sequence[str]) -> tuple[str, ...]:
     """Those of the device that lead to its first server."""
     try:
-        return tuple(await local_hosts(*parse_uri(servers[0]))) if servers else ()
+        return tuple(await local_hosts(*place_of(servers[0])[1:])) if servers and not is_line(servers[0]) else ()
     except Unreachable:
         return ()
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 from lwm2m.client.account import Account
 from lwm2m.client.data_model import DataModel
-from lwm2m.client.pairing import ServerAccount, server_accounts
+from lwm2m.client.pairing import ServerAccount, server_accounts, uris_of
 from lwm2m.client.registration import Disable, Restart, Start, State, Triggered
 from lwm2m.client.registration_order import Begin, OrderAction, RegistrationOrder
 from lwm2m.client.standard_objects.server import turn
 from lwm2m.coap.message import Peer
+from lwm2m.coap.uri import letter_of
 from lwm2m.errors import BadRequest, MethodNotAllowed
 from lwm2m.model.path import Path
 
@@ -65,6 +66,9 @@ class Accounts:
             raise MethodNotAllowed(f"{server} belongs to no server account")
         if account.state in (State.DISABLING, State.DISABLED):
             raise BadRequest(f"the server of {server} is disabled")
+        if isinstance(event, Triggered) and event.transport:
+            uris = uris_of(self._model, account.pair.short_server_id)
+            account.go_over_to(next((uri for uri in uris if letter_of(uri) == event.transport), account.server))
         account.feed_later(event)
 
     def restart_later(self) -> None:

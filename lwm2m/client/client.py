@@ -18,7 +18,7 @@ from lwm2m.client.data_model import Actuator, DataModel
 from lwm2m.client.events import Asleep, Awake, ClientEvent, EventStream, Registered
 from lwm2m.client.initial_accounts import BootstrapServer, add_accounts
 from lwm2m.client.network import Network
-from lwm2m.client.pairing import SERVER, bootstrap_account, server_accounts
+from lwm2m.client.pairing import SERVER, bootstrap_account, server_accounts, short_server_id, uris_of
 from lwm2m.client.queue_mode import AWAKE_FOR, Wakefulness
 from lwm2m.client.registration import State, Triggered
 from lwm2m.client.sending import send_to_each
@@ -30,11 +30,11 @@ from lwm2m.client.standard_objects.standard_object import StandardObject
 from lwm2m.client.transport import Sockets, Transport
 from lwm2m.client.versions import in_force, said_versions
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.coap.connecting import connecting
 from lwm2m.coap.endpoint import Endpoint, Limits
 from lwm2m.coap.line import SCHEME as SERIAL
 from lwm2m.coap.line import Line
 from lwm2m.coap.message import Code, Peer, Request, Response
-from lwm2m.coap.stacks import CONNECTED
 from lwm2m.coap.uri import PORTS, letter_of, place_of
 from lwm2m.model.checking import check
 from lwm2m.model.definition import Definitions
@@ -54,7 +54,8 @@ class Client:
     `records` are the initial data model. `server` is one URI or several; each that no account of the data model has
     gets one without security. Objects 1 and 3 are completed where they are missing or lack mandatory resources.
     Without an actuator the client is a simulated device. `coap` is an Endpoint for this client alone that has not been
-    started; without it `open_endpoint` makes one for each local address that leads to a server.
+    started; without it, or for URIs of other schemes, `open_endpoint` makes one for each local address that leads to a
+    server, and `connect` one for a scheme of connections and a local address, or for a line and its URI.
     `binding` is what the servers are told where the data model does not say; without it that is the letter of the URI.
     `sms` is the number of the device, in digits, which a binding with S goes with.
     With `queue_mode` it sleeps `awake_for` seconds after the last exchange, until it has something to say.
@@ -79,6 +80,7 @@ class Client:
         definitions: Definitions | None = None,
         coap: Endpoint | None = None,
         open_endpoint: Callable[[str], Endpoint] | None = None,
+        connect: Callable[[str, str], Endpoint] | None = None,
         network: Network | None = None,
         bootstrap: str | None = None,
         hold_off: int = 0,
@@ -111,7 +113,7 @@ class Client:
         self._network = network
         self._events = EventStream()
         self._open_endpoint = open_endpoint or (lambda host: AiocoapEndpoint(host, 0, limits=limits))
-        self._limits = limits
+        self._connect = connect or partial(connecting, limits=limits)
         self._sockets = Sockets(coap, self._make_endpoint, self._handle, self._connection_lost)
         self._queue_mode = queue_mode or "Q" in (binding or "")
         self._wakefulness = Wakefulness(awake_for)
@@ -333,7 +335,8 @@ class Client:
 
     def _letters(self, instance: Path) -> frozenset[str]:
         """By which transports the server of this instance may be reached."""
-        uris = [account.uri for account in server_accounts(self.data_model) if account.server == instance]
+        number = short_server_id(self.data_model, instance)
+        uris = [] if number is None else uris_of(self.data_model, number)
         return self._given_letters.union(map(letter_of, uris))
 
     def _simulated(self, wall_clock: Callable[[], float]) -> Simulated:
@@ -343,13 +346,7 @@ class Client:
         return Simulated(self, self.definitions, clock)
 
     def _make_endpoint(self, scheme: str, host: str) -> Endpoint:
-        if scheme == SERIAL:
-            from lwm2m.coap.serial_line import serial_endpoint  # not every platform has terminals
-
-            return serial_endpoint(Line.parse(host), limits=self._limits)
-        if scheme in CONNECTED:
-            return CONNECTED[scheme](host, None, limits=self._limits)
-        return self._open_endpoint(host)
+        return self._open_endpoint(host) if scheme == "coap" else self._connect(scheme, host)
 
     def _connection_lost(self, peer: Peer) -> None:
         """While we sleep nobody reaches us anyway."""

@@ -48,6 +48,15 @@ def server_accounts(model: DataModel) -> list[ServerAccount]:
     return [found[number] for number in sorted(found)]
 
 
+def uris_of(model: DataModel, short_server_id: int) -> list[str]:
+    """Of every Security instance of this server: it may be reached by several transports."""
+    return [
+        str(value_of(model, security.child(URI)) or "")
+        for security in security_instances(model)
+        if not is_bootstrap(model, security) and value_of(model, security.child(SHORT_SERVER_ID)) == short_server_id
+    ]
+
+
 def bootstrap_account(model: DataModel) -> BootstrapAccount | None:
     for security in security_instances(model):
         if is_bootstrap(model, security):

@@ -101,7 +101,9 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Triggered:
-    """Registration Update Trigger, /1/x/8."""
+    """Registration Update Trigger, /1/x/8. `transport` is the letter of another one to take, "" for none."""
+
+    transport: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from aiocoap import Message
 from aiocoap.error import UnparsableMessage
-from aiocoap.numbers.codes import ABORT, PING, RELEASE
+from aiocoap.numbers.codes import ABORT, PING, PONG, RELEASE
 from aiocoap.transports.rfc8323common import CloseConnection, RFC8323Remote
 from aiocoap.transports.tcp import _decode_message, _serialize
 
@@ -169,7 +169,11 @@ class Connection(RFC8323Remote, ABC):  # type: ignore[misc]  # aiocoap is not ty
     def _signalled(self, message: bytes, code: int) -> None:
         was_ready = self.is_ready
         try:
-            self._process_signaling(_decode_message(message))
+            signal = _decode_message(message)
+            if code == PING and not any(option.number.is_critical() for option in signal.opt.option_list()):
+                self.write(encode(Packet(PONG, signal.token)))
+            else:
+                self._process_signaling(signal)
         except CloseConnection:
             aborted = code == ABORT
             self.end("the peer aborted the connection" if aborted else "the peer closed the connection")

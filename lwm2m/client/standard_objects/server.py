@@ -157,9 +157,10 @@ class ServerObject:
 
     def _trigger(self, instance: Path, arguments: str) -> None:
         """The argument says which transport the Update takes. lwm2m.md §5.10"""
-        if arguments and arguments not in (f"0='{letter}'" for letter in self._letters(instance)):
+        letters = {f"0='{letter}'": letter for letter in self._letters(instance)}
+        if arguments and arguments not in letters:
             raise BadRequest("this client has no such transport to this server")
-        self._tell(instance, Triggered())
+        self._tell(instance, Triggered(letters.get(arguments, "")))
 
 
 def binding(model: DataModel, instance: Path, version: str) -> Binding:
