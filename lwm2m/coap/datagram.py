@@ -25,6 +25,8 @@ from lwm2m.coap.lost_peers import LostPeers
 from lwm2m.coap.message import Peer, Request, Response, Subscription
 
 SECRET_LENGTH = 32
+CHANCE = random.SystemRandom().random
+"""Where message IDs begin must not be guessed: whoever answers one is verified."""
 
 
 class DatagramEndpoint:
@@ -128,7 +130,7 @@ class _Running:
             limits=limits,
             transmission=transmission,
             clock=self._now,
-            chance=random.Random().random,
+            chance=CHANCE,
             wake=self._wake,
         )
         self.conversation = Conversation(
