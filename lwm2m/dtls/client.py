@@ -35,9 +35,12 @@ from lwm2m.dtls.messages import (
     ServerHello,
 )
 from lwm2m.dtls.prf import psk_premaster
-from lwm2m.dtls.settings import FRAGMENT_LENGTHS, ClientSettings
-from lwm2m.dtls.suites import SUITES
+from lwm2m.dtls.settings import FRAGMENT_LENGTHS, ClientSettings, Session
+from lwm2m.dtls.suites import SUITES, Mode
 from lwm2m.security.credentials import PeerChain, PeerProof, PreSharedKey, RawPublicKey, psk_identity
+
+MOST_COOKIES = 3
+"""The secret of a server may change in between."""
 
 
 class State(Enum):
@@ -61,6 +64,7 @@ class ClientHandshake(Handshake):
         self._settings = settings
         self._state = State.HELLO
         self._cookie = b""
+        self._cookies_asked = 0
         self._client_random = urandom(RANDOM_LENGTH)
         self._session_id = b""
         self._proof: PeerProof | None = None
@@ -79,7 +83,7 @@ class ClientHandshake(Handshake):
         return react(self, message)
 
     def _hello(self) -> Message:
-        session = self._settings.session
+        session = self._settings.resumed
         suites = (*self._settings.offered, RENEGOTIATION_SIGNAL)
         hello = ClientHello(
             self._client_random, b"" if session is None else session.key, self._cookie, suites, self._extensions()
@@ -107,8 +111,9 @@ class ClientHandshake(Handshake):
         return offered
 
     def _on_verify_request(self, message: Message) -> list[Step]:
-        if self._cookie:
-            raise Fatal(Alert.UNEXPECTED_MESSAGE, "the server asks for a cookie twice")
+        self._cookies_asked += 1
+        if self._cookies_asked > MOST_COOKIES:
+            raise Fatal(Alert.UNEXPECTED_MESSAGE, "the server asks for a cookie again and again")
         self._cookie = messages.cookie_of(message.body)
         self._transcript.clear()
         return [self._hello()]
@@ -118,10 +123,10 @@ class ClientHandshake(Handshake):
         self._hear(message)
         self._server_random, self._session_id = hello.random, hello.session_id
         self._agree(hello)
-        session = self._settings.session
-        if session is not None and hello.session_id == session.key and hello.suite == session.suite:
+        session = self._settings.resumed
+        if session is not None and hello.session_id == session.key:
+            self._check_resumption(session)
             self._is_resuming = True
-            self._encrypt_then_mac = session.encrypt_then_mac
             self._resume(session)
             self._state = State.FINISHED
         elif isinstance(self._settings.credentials, PreSharedKey):
@@ -131,6 +136,11 @@ class ClientHandshake(Handshake):
             self._state = State.CERTIFICATE
         return []
 
+    def _check_resumption(self, session: Session) -> None:
+        now = (self._agreed().number, self._encrypt_then_mac, self.fragment_length)
+        if now != (session.suite, session.encrypt_then_mac, session.fragment_length):
+            raise Fatal(Alert.ILLEGAL_PARAMETER, "the server resumes the session as another one than it was")
+
     def _agree(self, hello: ServerHello) -> None:
         offered, settings = self._extensions(), self._settings
         if hello.suite not in settings.offered:
@@ -138,10 +148,13 @@ class ClientHandshake(Handshake):
         if any(number not in offered and number != Extension.RENEGOTIATION_INFO for number in hello.extensions):
             raise Fatal(Alert.UNSUPPORTED_EXTENSION, "the server answers with an extension that was not offered")
         self.suite = SUITES[hello.suite]
-        self._extended_master_secret = Extension.EXTENDED_MASTER_SECRET in hello.extensions
+        self._extended_master_secret = ext.has_flag(hello.extensions, Extension.EXTENDED_MASTER_SECRET)
         if not self._extended_master_secret:
             raise Fatal(Alert.HANDSHAKE_FAILURE, "the server does not do the extended master secret")
-        self._encrypt_then_mac = Extension.ENCRYPT_THEN_MAC in hello.extensions
+        self._encrypt_then_mac = ext.has_flag(hello.extensions, Extension.ENCRYPT_THEN_MAC)
+        if self._encrypt_then_mac and self.suite.mode is not Mode.CBC:
+            raise Fatal(Alert.ILLEGAL_PARAMETER, "the server wants a MAC where the suite has none")
+        ext.check_point_formats(hello.extensions)
         ext.check_no_renegotiation(hello.extensions)
         self.fragment_length = ext.fragment_length_of(hello.extensions)
         if self.fragment_length not in (None, settings.fragment_length):

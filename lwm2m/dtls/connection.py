@@ -13,8 +13,20 @@ from lwm2m.dtls.alerts import FATAL, WARNING, Alert, Fatal, alert_name
 from lwm2m.dtls.fragments import Assembly, Message, fragments_of
 from lwm2m.dtls.handshake import CHANGE_CIPHER, Handshake, Step
 from lwm2m.dtls.messages import MessageType
-from lwm2m.dtls.record import Kind, Reader, Record, Writer, records
+from lwm2m.dtls.record import (
+    CLEAR_EPOCH,
+    LARGEST_PLAINTEXT,
+    LARGEST_SEQUENCE,
+    PROTECTED_EPOCH,
+    Content,
+    Kind,
+    Reader,
+    Record,
+    Writer,
+    records,
+)
 from lwm2m.dtls.settings import Session
+from lwm2m.dtls.suites import CID_RECORD
 
 LARGEST_DATAGRAM = 1232
 """Of a flight: what the smallest path of IPv6 carries."""
@@ -23,6 +35,9 @@ RECORD_OVERHEAD = 13 + 12 + 8 + 48 + 32
 FIRST_TIMEOUT = 1.0
 ATTEMPTS = 6
 """How often a flight is sent; the pauses double, so it is given up after 63 s."""
+LONGEST_PAUSE = 60.0
+QUICKEST_REPEAT = 0.25
+"""Of the first pause: what a peer repeats, or the network doubles, is not answered with a whole flight more often."""
 UNREADABLE_FINISHED = 2
 """So many records in the place of the peer's Finished are taken as the sign of another key."""
 
@@ -64,14 +79,15 @@ class Connection:
     __slots__ = (
         "_assembly",
         "_attempts",
-        "_clear",
         "_closed",
         "_deadline",
         "_flight",
         "_handshake",
         "_out",
         "_pause",
+        "_quickest",
         "_reader",
+        "_repeat_at",
         "_unreadable",
         "_writer",
         "cid_in",
@@ -84,14 +100,15 @@ class Connection:
 
     def __init__(self, handshake: Handshake, *, first: int = 0, due: int = 0, pause: float = FIRST_TIMEOUT) -> None:
         self._handshake: Handshake | None = handshake
-        self._clear = Writer(0, first=first)
-        self._writer = self._clear
+        self._writer = Writer(0, first=first)
         self._reader: Reader | None = None
         self._assembly: Assembly | None = Assembly(due)
         self._flight: list[_Sent] = []
         self._out: list[bytes] = []
         self._deadline: float | None = None
         self._pause = pause
+        self._quickest = pause * QUICKEST_REPEAT
+        self._repeat_at = 0.0
         self._attempts = 0
         self._unreadable = 0
         self._closed = False
@@ -120,9 +137,12 @@ class Connection:
         return self._deadline
 
     def send(self, data: bytes) -> bytes:
-        """One protected datagram. Raises Fatal when the association does not stand (any more)."""
+        """One protected datagram. Raises Fatal when the association does not stand (any more), ValueError for more than
+        the peer takes."""
         if not self.is_connected or self._closed:
             raise Fatal(Alert.INTERNAL_ERROR, "the association does not stand")
+        if len(data) > (self.fragment_length or LARGEST_PLAINTEXT):
+            raise ValueError(f"{len(data)} bytes are more than the peer takes in one record")
         return self._writer.write(Kind.APPLICATION_DATA, data)
 
     def close(self) -> None:
@@ -143,7 +163,7 @@ class Connection:
         if self._attempts >= ATTEMPTS:
             self._end()
             return [Closed(None, "the peer does not answer the handshake", by_peer=False)]
-        self._pause *= 2
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
         self._transmit(now)
         return []
 
@@ -157,26 +177,28 @@ class Connection:
             for record in records(datagram, len(self.cid_in)):
                 if self._closed:
                     break
-                if record.number[:2] == b"\0\1":
+                epoch = record.number[:2]
+                if epoch == PROTECTED_EPOCH:
                     repeated |= self._on_protected(record, now, events)
-                elif record.number[:2] == b"\0\0" and not self.is_connected and record.kind in _CLEAR:
-                    repeated |= self._on_content(record.kind, record.fragment, False, now, events)
-            if repeated and self._flight and not self._closed:
+                elif epoch == CLEAR_EPOCH and not self.is_connected:
+                    content = Content(record.kind, record.fragment)
+                    repeated |= self._on_content(content, False, now, events)
+            if repeated and self._flight and now >= self._repeat_at:
+                self._repeat_at = now + self._quickest
                 self._out += self._datagrams()
         except Fatal as fatal:
-            self._say(FATAL, fatal.alert)
-            self._end()
+            self.abort(fatal.alert)
             events.append(Closed(fatal.alert, fatal.sentence, by_peer=False))
         return events
 
     def _on_protected(self, record: Record, now: float, events: list[Event]) -> bool:
         reader = self._reader
-        if reader is None:
+        if reader is None or not reader.accepts(record):
             return False
         is_newest = reader.is_newest(record)
         content = reader.read(record)
         if content is None:
-            self._count_unreadable()
+            self._count_unreadable(record)
             return False
         self.was_read = True
         self.is_newest |= is_newest
@@ -184,22 +206,22 @@ class Connection:
             self._flight = []
             events.append(Received(content.plaintext))
             return False
-        return self._on_content(content.kind, content.plaintext, True, now, events)
+        return self._on_content(content, True, now, events)
 
-    def _count_unreadable(self) -> None:
+    def _count_unreadable(self, record: Record) -> None:
         """A peer with another key looks just like this, and would wait for long. Raises Fatal."""
-        if self.is_connected:
+        if self.is_connected or record.kind not in (Kind.HANDSHAKE, CID_RECORD):
             return
         self._unreadable += 1
         if self._unreadable >= UNREADABLE_FINISHED:
             raise Fatal(Alert.BAD_RECORD_MAC, "the peer's Finished cannot be read: the two keys are not the same")
 
-    def _on_content(self, kind: int, plaintext: bytes, protected: bool, now: float, events: list[Event]) -> bool:
+    def _on_content(self, content: Content, protected: bool, now: float, events: list[Event]) -> bool:
         """Whether this is something that came before: then the peer misses our last flight. Raises Fatal."""
-        if kind == Kind.ALERT:
-            self._on_alert(plaintext, events)
-        elif kind == Kind.HANDSHAKE:
-            return self._on_handshake(plaintext, protected, now, events)
+        if content.kind == Kind.ALERT:
+            self._on_alert(content.plaintext, events)
+        elif content.kind == Kind.HANDSHAKE:
+            return self._on_handshake(content.plaintext, protected, now, events)
         return False
 
     def _on_alert(self, plaintext: bytes, events: list[Event]) -> None:
@@ -207,6 +229,8 @@ class Connection:
             return
         level, alert = plaintext
         if level == FATAL or alert == Alert.CLOSE_NOTIFY:
+            if self.is_connected and alert == Alert.CLOSE_NOTIFY:
+                self._say(WARNING, Alert.CLOSE_NOTIFY)
             self._end()
             events.append(Closed(alert, f"the peer says: {alert_name(alert)}", by_peer=True))
 
@@ -239,13 +263,16 @@ class Connection:
         self._deadline = None
         self.cid_in = handshake.cid_in
         if handshake.keys is not None and self._reader is None:
-            self._reader = Reader(handshake.keys[1 if handshake.by_client else 0], handshake.cid_in)
+            protection = handshake.keys[1 if handshake.by_client else 0]
+            self._reader = Reader(protection, handshake.cid_in, handshake.fragment_length)
         if steps:
             self._send_flight(steps, now)
         elif not handshake.is_done:
             self._deadline = now + self._pause
         if handshake.is_done:
             self._connect(handshake, events)
+            if not steps:
+                self._flight = []
 
     def _connect(self, handshake: Handshake, events: list[Event]) -> None:
         self._deadline = None
@@ -275,6 +302,7 @@ class Connection:
     def _transmit(self, now: float) -> None:
         self._attempts += 1
         self._deadline = now + self._pause
+        self._repeat_at = now + self._quickest
         self._out += self._datagrams()
 
     def _datagrams(self) -> list[bytes]:
@@ -297,13 +325,11 @@ class Connection:
         return list(content.fragments(room if agreed is None else min(room, agreed - 12)))
 
     def _say(self, level: int, alert: int) -> None:
-        self._out.append(self._writer.write(Kind.ALERT, bytes((level, alert))))
+        if self._writer.sequence <= LARGEST_SEQUENCE:
+            self._out.append(self._writer.write(Kind.ALERT, bytes((level, alert))))
 
     def _end(self) -> None:
         self._closed = True
         self._deadline = None
         self._flight = []
         self._handshake = self._assembly = self._reader = None
-
-
-_CLEAR = frozenset({Kind.CHANGE_CIPHER_SPEC, Kind.ALERT, Kind.HANDSHAKE})

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from lwm2m.dtls.alerts import Alert, Fatal
-from lwm2m.dtls.messages import ECDSA_SHA256, P256, CertificateType, Extension, Extensions
+from lwm2m.dtls.messages import ECDSA_SHA256, OCSP, P256, CertificateType, Extension, Extensions
 from lwm2m.dtls.reading import Fields, uint16_list, vector
 from lwm2m.dtls.settings import FRAGMENT_LENGTHS, LONGEST_CID
 
 HOST_NAME = 0
 UNCOMPRESSED = 0
-OCSP = 1
 
 GROUPS = vector(2, P256.to_bytes(2, "big"))
 POINT_FORMATS = vector(1, bytes((UNCOMPRESSED,)))
@@ -29,12 +28,21 @@ def server_name_of(extensions: Extensions) -> str | None:
     data = extensions.get(Extension.SERVER_NAME)
     if not data:
         return None
-    fields = Fields(Fields(data).vector(2))
+    fields = Fields(_only(data, 2))
+    found: str | None = None
     while not fields.is_at_end:
         kind, name = fields.uint(1), fields.vector(2)
-        if kind == HOST_NAME:
-            return name.decode("ascii", "replace")
-    return None
+        if kind == HOST_NAME and found is None:
+            found = name.decode("ascii", "backslashreplace").lower()
+    return found
+
+
+def _only(data: bytes, size: int) -> bytes:
+    """Of an extension that holds one vector. Raises Fatal."""
+    fields = Fields(data)
+    content = fields.vector(size)
+    fields.end()
+    return content
 
 
 def certificate_types(extensions: Extensions, number: Extension) -> tuple[int, ...]:
@@ -42,10 +50,7 @@ def certificate_types(extensions: Extensions, number: Extension) -> tuple[int, .
     data = extensions.get(number)
     if data is None:
         return (CertificateType.X509,)
-    fields = Fields(data)
-    types = tuple(fields.vector(1))
-    fields.end()
-    return types
+    return tuple(_only(data, 1))
 
 
 def chosen_certificate_type(extensions: Extensions, number: Extension) -> int:
@@ -65,9 +70,7 @@ def connection_id_of(extensions: Extensions) -> bytes | None:
     data = extensions.get(Extension.CONNECTION_ID)
     if data is None:
         return None
-    fields = Fields(data)
-    cid = fields.vector(1)
-    fields.end()
+    cid = _only(data, 1)
     if len(cid) > LONGEST_CID:
         raise Fatal(Alert.ILLEGAL_PARAMETER, f"a connection id of {len(cid)} bytes is too long")
     return cid
@@ -87,13 +90,33 @@ def fragment_length_of(extensions: Extensions) -> int | None:
 def does_p256(extensions: Extensions) -> bool:
     """Whether a client can use the one curve that we have. Raises Fatal."""
     data = extensions.get(Extension.SUPPORTED_GROUPS)
-    return data is None or P256 in uint16_list(Fields(data).vector(2))
+    return data is None or P256 in uint16_list(_only(data, 2))
 
 
 def takes_our_signature(extensions: Extensions) -> bool:
-    """Raises Fatal."""
+    """A client that says nothing wants SHA-1 (RFC 5246 §7.4.1.4.1), which we do not do. Raises Fatal."""
     data = extensions.get(Extension.SIGNATURE_ALGORITHMS)
-    return data is None or ECDSA_SHA256 in uint16_list(Fields(data).vector(2))
+    return data is not None and ECDSA_SHA256 in uint16_list(_only(data, 2))
+
+
+def check_point_formats(extensions: Extensions) -> None:
+    """Raises Fatal when uncompressed points are not among them. RFC 8422 §5.1.2"""
+    data = extensions.get(Extension.EC_POINT_FORMATS)
+    if data is not None and UNCOMPRESSED not in _only(data, 1):
+        raise Fatal(Alert.ILLEGAL_PARAMETER, "the peer takes no uncompressed points")
+
+
+def has_flag(extensions: Extensions, number: Extension) -> bool:
+    """Whether an extension without content is there. Raises Fatal when it has content."""
+    data = extensions.get(number)
+    if data:
+        raise Fatal(Alert.DECODE_ERROR, "an extension has content that should have none")
+    return data is not None
+
+
+def wants_ocsp(extensions: Extensions) -> bool:
+    """Whether a client asks for a stapled OCSP response."""
+    return extensions.get(Extension.STATUS_REQUEST, b"")[:1] == bytes((OCSP,))
 
 
 def check_no_renegotiation(extensions: Extensions) -> None:

@@ -13,6 +13,8 @@ LARGEST_MESSAGE = 16 * 1024
 """Of a handshake: a chain of certificates of 2 KiB each fits several times."""
 AHEAD = 8
 """How many messages may come before the one that is due."""
+MOST_HELD = LARGEST_MESSAGE + 4096
+"""Bytes of incomplete messages: that is what one handshake costs us at most."""
 MOST_GAPS = 64
 """In one message; who cuts finer than that wants to keep us busy."""
 
@@ -67,8 +69,12 @@ class _Incomplete:
         self._body = bytearray(first.length)
         self._missing = [(0, first.length)] if first.length else []
 
+    @property
+    def length(self) -> int:
+        return len(self._body)
+
     def fits(self, fragment: Fragment) -> bool:
-        return (fragment.kind, fragment.length) == (self.kind, len(self._body))
+        return (fragment.kind, fragment.length) == (self.kind, self.length)
 
     def add(self, fragment: Fragment) -> None:
         begin, end = fragment.offset, fragment.offset + len(fragment.part)
@@ -100,10 +106,21 @@ class Assembly:
             return
         incomplete = self._incomplete.get(fragment.number)
         if incomplete is None:
+            if not self._has_room_for(fragment):
+                return
             incomplete = self._incomplete[fragment.number] = _Incomplete(fragment)
         if not incomplete.fits(fragment):
             raise Fatal(Alert.DECODE_ERROR, "the fragments of a message do not fit together")
         incomplete.add(fragment)
+
+    def _has_room_for(self, fragment: Fragment) -> bool:
+        """The message that is due has always room: those ahead of it come again."""
+        held = sum(incomplete.length for incomplete in self._incomplete.values())
+        if held + fragment.length <= MOST_HELD:
+            return True
+        if fragment.number == self.due:
+            self._incomplete.clear()
+        return fragment.number == self.due
 
     def next(self) -> Message | None:
         incomplete = self._incomplete.get(self.due)

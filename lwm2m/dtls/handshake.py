@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -29,6 +30,8 @@ from lwm2m.security.credentials import (
 
 CURVE = ec.SECP256R1
 _SIGNATURE = ec.ECDSA(hashes.SHA256())
+
+log = logging.getLogger("lwm2m.dtls")
 
 
 class ChangeCipher(Enum):
@@ -113,7 +116,15 @@ class Handshake:
     def _remember(self, key: bytes, server_name: str | None) -> None:
         if key and self._extended_master_secret:
             suite = self._agreed().number
-            self.session = Session(key, self._master_secret, suite, self.identity, self._encrypt_then_mac, server_name)
+            self.session = Session(
+                key,
+                self._master_secret,
+                suite,
+                self.identity,
+                self._encrypt_then_mac,
+                server_name,
+                self.fragment_length,
+            )
 
     def _resume(self, session: Session) -> None:
         self._master_secret = session.master_secret
@@ -127,6 +138,9 @@ def verified(verify: Verify, proof: PeerProof) -> str | None:
         return verify(proof)
     except CredentialsRefused as refused:
         raise Fatal(refused.alert, refused.sentence) from None
+    except Exception:  # whatever keeps the check from being made, the answer is no
+        log.exception("what a peer has shown could not be checked")
+        raise Fatal(Alert.INTERNAL_ERROR, "what the peer has shown could not be checked") from None
 
 
 def proof_of(body: bytes, *, is_raw: bool) -> PeerProof | None:

@@ -10,12 +10,13 @@ from lwm2m.dtls.connection import FIRST_TIMEOUT, Connection
 from lwm2m.dtls.cookie import Cookies
 from lwm2m.dtls.fragments import Fragment, Message, fragments_of
 from lwm2m.dtls.messages import ClientHello, MessageType, hello_verify_request
-from lwm2m.dtls.record import Kind, Record, records
+from lwm2m.dtls.record import FIRST_VERSION, Kind, Record, records
 from lwm2m.dtls.server import ServerHandshake
 from lwm2m.dtls.settings import ServerSettings, Sessions
 
-VERIFY_VERSION = b"\xfe\xff"
-"""A HelloVerifyRequest goes out as 1.0, whatever follows. RFC 6347 §4.2.1"""
+MOST_HELLOS = 16
+MOST_RECORDS = 1 << 32
+"""Numbers of a first flight; we count on from them, and must not come to the end."""
 
 
 class Answer(NamedTuple):
@@ -25,9 +26,11 @@ class Answer(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """The client is where it says. Pass the datagram on to `connection`."""
+    """The client is where it says. Pass the datagram on to `connection`. `random` is the client's: the same for the
+    same hello that comes again."""
 
     connection: Connection
+    random: bytes
 
 
 Verdict: TypeAlias = Answer | Accepted | None
@@ -44,18 +47,18 @@ class Listener:
         """None for what is no ClientHello in one piece. `address` is the peer's as bytes; `cid` is what it is to put
         into its records, of `settings.cid_length` bytes."""
         record = next(records(datagram, 0), None)
-        if record is None or record.kind != Kind.HANDSHAKE or record.epoch != 0:
+        if record is None or record.kind != Kind.HANDSHAKE or record.epoch != 0 or record.sequence > MOST_RECORDS:
             return None
         try:
             found = _whole_hello(record)
             if found is None:
                 return None
+            if not self._cookies.accepts(found.body, address, now):
+                return Answer(_verify(record, found.number, self._cookies.make(found.body, address, now)))
             hello = ClientHello.decode(found.body)
         except Fatal as fatal:
             return Answer(_alert(record, fatal.alert))
-        if not self._cookies.accepts(hello, address, now):
-            return Answer(_verify(record, self._cookies.make(hello, address, now)))
-        return Accepted(self._connection(record, found, hello, cid, now))
+        return Accepted(self._connection(record, found, hello, cid, now), hello.random)
 
     def _connection(self, record: Record, message: Message, hello: ClientHello, cid: bytes, now: float) -> Connection:
         handshake = ServerHandshake(
@@ -73,12 +76,15 @@ def _whole_hello(record: Record) -> Message | None:
     first: Fragment | None = next(fragments_of(record.fragment), None)
     if first is None or first.kind != MessageType.CLIENT_HELLO or len(first.part) != first.length:
         return None
+    if first.number > MOST_HELLOS:
+        return None
     return Message(first.kind, first.number, first.part)
 
 
-def _verify(record: Record, cookie: bytes) -> bytes:
+def _verify(record: Record, number: int, cookie: bytes) -> bytes:
+    """With the numbers of the hello, since we count nothing. RFC 6347 §4.2.1"""
     body = hello_verify_request(cookie)
-    message = b"".join(Message(MessageType.HELLO_VERIFY_REQUEST, 0, body).fragments(len(body)))
+    message = b"".join(Message(MessageType.HELLO_VERIFY_REQUEST, number, body).fragments(len(body)))
     return _clear(Kind.HANDSHAKE, record, message)
 
 
@@ -87,4 +93,4 @@ def _alert(record: Record, alert: int) -> bytes:
 
 
 def _clear(kind: Kind, record: Record, plaintext: bytes) -> bytes:
-    return bytes((kind,)) + VERIFY_VERSION + record.number + len(plaintext).to_bytes(2, "big") + plaintext
+    return bytes((kind,)) + FIRST_VERSION + record.number + len(plaintext).to_bytes(2, "big") + plaintext

@@ -13,6 +13,9 @@ from lwm2m.dtls.suites import VERSION
 RANDOM_LENGTH = 32
 P256 = 23
 NAMED_CURVE = 3
+POINT_LENGTH = 65
+UNCOMPRESSED_POINT = 4
+OCSP = 1
 ECDSA_SHA256 = 0x0403
 ECDSA_SIGN = 64
 NULL_COMPRESSION = b"\0"
@@ -81,6 +84,15 @@ class ClientHello(NamedTuple):
         )
         fields.end()
         return hello
+
+    @staticmethod
+    def around_cookie(body: bytes) -> tuple[bytes, bytes, bytes]:
+        """What is before the cookie, the cookie, and what is behind it. Raises Fatal when there is no place for one."""
+        fields = Fields(body)
+        fields.take(2 + RANDOM_LENGTH)
+        head = body[: 2 + RANDOM_LENGTH] + vector(1, fields.vector(1))
+        cookie = fields.vector(1)
+        return head, cookie, body[len(head) + 1 + len(cookie) :]
 
     def encode(self) -> bytes:
         suites = b"".join(suite.to_bytes(2, "big") for suite in self.suites)
@@ -212,8 +224,14 @@ class EcdheParameters(NamedTuple):
         fields = Fields(body)
         if fields.uint(1) != NAMED_CURVE or fields.uint(2) != P256:
             raise Fatal(Alert.ILLEGAL_PARAMETER, "the server uses another curve than P-256")
-        point = fields.vector(1)
-        return cls(point, _signature_of(fields))
+        return cls(_uncompressed(fields), _signature_of(fields))
+
+
+def _uncompressed(fields: Fields) -> bytes:
+    point = fields.vector(1)
+    if len(point) != POINT_LENGTH or point[0] != UNCOMPRESSED_POINT:
+        raise Fatal(Alert.ILLEGAL_PARAMETER, "the peer's ephemeral key is no uncompressed point on P-256")
+    return point
 
 
 def signature(value: bytes) -> bytes:
@@ -278,15 +296,19 @@ def ecdhe_key_exchange(point: bytes) -> bytes:
 def ecdhe_point_of(body: bytes) -> bytes:
     """Raises Fatal."""
     fields = Fields(body)
-    point = fields.vector(1)
+    point = _uncompressed(fields)
     fields.end()
     return point
+
+
+def ocsp_response(response: bytes) -> bytes:
+    return bytes((OCSP,)) + vector(3, response)
 
 
 def ocsp_response_of(body: bytes) -> bytes:
     """Of a CertificateStatus, RFC 6066 §8. Raises Fatal."""
     fields = Fields(body)
-    if fields.uint(1) != 1:
+    if fields.uint(1) != OCSP:
         raise Fatal(Alert.DECODE_ERROR, "a certificate status of an unknown kind")
     response = fields.vector(3)
     fields.end()

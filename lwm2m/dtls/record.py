@@ -14,8 +14,12 @@ LARGEST_PLAINTEXT = 1 << 14
 LARGEST_FRAGMENT = LARGEST_PLAINTEXT + 2048
 LARGEST_SEQUENCE = (1 << 48) - 1
 WINDOW = 64
-VERSIONS = (b"\xfe\xfd", b"\xfe\xff")
-"""A first ClientHello and a HelloVerifyRequest come as 1.0."""
+FULL_WINDOW = (1 << WINDOW) - 1
+FIRST_VERSION = b"\xfe\xff"
+"""A first ClientHello and a HelloVerifyRequest come as 1.0, in the clear."""
+CLEAR_EPOCH = b"\0\0"
+PROTECTED_EPOCH = b"\0\1"
+"""There is one only: an association does not renegotiate."""
 
 
 class Kind(IntEnum):
@@ -50,7 +54,10 @@ def records(datagram: bytes, cid_length: int) -> Iterator[Record]:
         cid_end = at + 11 + (cid_length if kind == CID_RECORD else 0)
         begin = cid_end + 2
         length = int.from_bytes(datagram[cid_end:begin], "big")
-        if datagram[at + 1 : at + 3] not in VERSIONS or length > LARGEST_FRAGMENT or begin + length > end:
+        if length > LARGEST_FRAGMENT or begin + length > end:
+            return
+        version = datagram[at + 1 : at + 3]
+        if version != VERSION and (version != FIRST_VERSION or datagram[at + 3 : at + 5] != CLEAR_EPOCH):
             return
         cid = datagram[at + 11 : cid_end] if kind == CID_RECORD else None
         yield Record(kind, datagram[at + 3 : at + 11], cid, datagram[begin : begin + length])
@@ -77,7 +84,7 @@ class ReplayWindow:
         """Of a record that was authentic."""
         age = self._newest - sequence
         if age < 0:
-            self._seen = (self._seen << -age | 1) & ((1 << WINDOW) - 1)
+            self._seen = 1 if -age >= WINDOW else (self._seen << -age | 1) & FULL_WINDOW
             self._newest = sequence
         else:
             self._seen |= 1 << age
@@ -116,34 +123,42 @@ class Writer:
         return bytes((kind,)) + VERSION + number + len(fragment).to_bytes(2, "big") + fragment
 
 
+NO_KIND = 0
+"""Of an authentic record that holds nothing which could be used: it is left."""
+
+
 class Content(NamedTuple):
     kind: int
     plaintext: bytes
 
 
 class Reader:
-    """Reads the protected records of one epoch. `cid` is what we wanted to see in them, empty for none."""
+    """Reads the protected records of one epoch. `cid` is what we wanted to see in them, empty for none; `largest` is
+    how much a record may hold."""
 
-    __slots__ = ("_cid", "_protection", "_window")
+    __slots__ = ("_cid", "_largest", "_protection", "_window")
 
-    def __init__(self, protection: Protection, cid: bytes = b"") -> None:
+    def __init__(self, protection: Protection, cid: bytes = b"", largest: int | None = None) -> None:
         self._protection = protection
         self._cid = cid or None
+        self._largest = LARGEST_PLAINTEXT if largest is None else largest
         self._window = ReplayWindow()
+
+    def accepts(self, record: Record) -> bool:
+        """Whether it is worth to be read: it has not come before, and is protected as agreed."""
+        return record.cid == self._cid and self._window.is_new(record.sequence)
 
     def is_newest(self, record: Record) -> bool:
         return self._window.is_newest(record.sequence)
 
     def read(self, record: Record) -> Content | None:
-        """None for what was forged, damaged, repeated, or is not protected as agreed."""
-        sequence = int.from_bytes(record.number[2:], "big")
-        if record.cid != self._cid or not self._window.is_new(sequence):
-            return None
+        """Of a record that is accepted. None for what was forged or damaged, whatever is wrong with it."""
         plaintext = self._protection.open(record.number, record.kind, record.fragment, record.cid)
-        if plaintext is None or len(plaintext) > LARGEST_PLAINTEXT + 1:
+        if plaintext is None:
             return None
-        self._window.add(sequence)
-        if self._cid is None:
-            return Content(record.kind, plaintext)
-        inner = plaintext.rstrip(b"\0")
-        return Content(inner[-1], inner[:-1]) if inner else None
+        self._window.add(record.sequence)
+        kind = record.kind
+        if self._cid is not None:
+            inner = plaintext.rstrip(b"\0")
+            kind, plaintext = (inner[-1], inner[:-1]) if inner else (NO_KIND, b"")
+        return Content(kind, plaintext) if len(plaintext) <= self._largest else Content(NO_KIND, b"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from enum import Enum, auto
 from os import urandom
@@ -40,6 +41,10 @@ from lwm2m.dtls.suites import SUITES, KeyExchange
 from lwm2m.security.credentials import CertificateChain, PeerProof, RawPublicKey, psk_identity
 
 SESSION_ID_LENGTH = 32
+LONGEST_SHOWN = 128
+"""Of an identity that nobody knows."""
+
+log = logging.getLogger("lwm2m.dtls")
 
 
 class State(Enum):
@@ -82,6 +87,7 @@ class ServerHandshake(Handshake):
         self._own: ec.EllipticCurvePrivateKey | None = None
         self._proof: PeerProof | None = None
         self._is_resuming = False
+        self._stapled: bytes | None = None
 
     def _on_message(self, message: Message) -> list[Step]:
         react = EXPECTED.get((self._state, message.kind))
@@ -109,10 +115,10 @@ class ServerHandshake(Handshake):
     def _agree(self, hello: ClientHello) -> None:
         extensions = hello.extensions
         ext.check_no_renegotiation(extensions)
-        self._extended_master_secret = Extension.EXTENDED_MASTER_SECRET in extensions
+        self._extended_master_secret = ext.has_flag(extensions, Extension.EXTENDED_MASTER_SECRET)
         if self._settings.extended_master_secret and not self._extended_master_secret:
             raise Fatal(Alert.HANDSHAKE_FAILURE, "the client does not do the extended master secret")
-        self._encrypt_then_mac = Extension.ENCRYPT_THEN_MAC in extensions
+        self._encrypt_then_mac = ext.has_flag(extensions, Extension.ENCRYPT_THEN_MAC)
         self._server_name = ext.server_name_of(extensions)
         self.fragment_length = ext.fragment_length_of(extensions)
         cid = ext.connection_id_of(extensions)
@@ -129,6 +135,7 @@ class ServerHandshake(Handshake):
     def _can_do(self, number: int, hello: ClientHello) -> bool:
         if SUITES[number].key_exchange is KeyExchange.PSK:
             return True
+        ext.check_point_formats(hello.extensions)
         return ext.does_p256(hello.extensions) and ext.takes_our_signature(hello.extensions)
 
     def _is_resumption(self, hello: ClientHello) -> bool:
@@ -139,6 +146,8 @@ class ServerHandshake(Handshake):
             and session.suite in hello.suites
             and session.suite in self._settings.usable
             and session.server_name == self._server_name
+            and session.fragment_length == self.fragment_length
+            and session.encrypt_then_mac <= self._encrypt_then_mac
             and self._extended_master_secret
         )
 
@@ -197,6 +206,10 @@ class ServerHandshake(Handshake):
             answered[Extension.SERVER_CERTIFICATE_TYPE] = bytes((chosen,))
         if Extension.CLIENT_CERTIFICATE_TYPE in hello.extensions:
             answered[Extension.CLIENT_CERTIFICATE_TYPE] = bytes((client_type,))
+        if chosen == CertificateType.X509 and self._settings.ocsp is not None and ext.wants_ocsp(hello.extensions):
+            self._stapled = self._settings.ocsp()
+        if self._stapled is not None:
+            answered[Extension.STATUS_REQUEST] = b""
         return answered
 
     def _show(self) -> list[Step]:
@@ -210,6 +223,8 @@ class ServerHandshake(Handshake):
             else messages.certificates(credentials.certificates)
         )
         steps: list[Step] = [self._say(MessageType.CERTIFICATE, shown)]
+        if self._stapled is not None:
+            steps.append(self._say(MessageType.CERTIFICATE_STATUS, messages.ocsp_response(self._stapled)))
         self._own = ec.generate_private_key(CURVE())
         unsigned = EcdheParameters(point_of(self._own), b"")
         signature = signed(credentials, self._client_random + self._server_random + unsigned.signed)
@@ -247,14 +262,25 @@ class ServerHandshake(Handshake):
     def _on_psk(self, message: Message) -> list[Step]:
         self._hear(message)
         identity = messages.psk_identity_of(message.body)
-        key = None if self._settings.find_key is None else self._settings.find_key(identity)
-        if key is None:
-            name = identity.decode("utf-8", "backslashreplace")
+        key = self._key_of(identity)
+        if not key:
+            name = identity[:LONGEST_SHOWN].decode("utf-8", "backslashreplace")
             raise Fatal(Alert.UNKNOWN_PSK_IDENTITY, f"nobody knows the PSK identity {name!r}")
         self.identity = psk_identity(identity)
         self._derive_secret(psk_premaster(key))
         self._state = State.FINISHED
         return []
+
+    def _key_of(self, identity: bytes) -> bytes | None:
+        """None for what is no text, too (RFC 4279 §5.1): it could be taken for another identity. Raises Fatal."""
+        try:
+            identity.decode("utf-8")
+            return None if self._settings.find_key is None else self._settings.find_key(identity)
+        except UnicodeDecodeError:
+            return None
+        except Exception:  # whatever keeps the key from being found, the answer is no
+            log.exception("the key of a PSK identity could not be looked up")
+            raise Fatal(Alert.INTERNAL_ERROR, "the key of the PSK identity could not be looked up") from None
 
     def _on_finished(self, message: Message) -> list[Step]:
         self._check_finished(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from lwm2m.dtls.suites import SUITES, KeyExchange
@@ -12,6 +12,7 @@ from lwm2m.security.credentials import CertificateChain, Credentials, PeerProof,
 
 DEFAULT_SUITES = tuple(SUITES)
 LONGEST_CID = 32
+LONGEST_NAME = 256
 FRAGMENT_LENGTHS = {512: 1, 1024: 2, 2048: 3, 4096: 4}
 """The codes of RFC 6066 §4."""
 
@@ -31,6 +32,7 @@ class Session:
     identity: str | None
     encrypt_then_mac: bool
     server_name: str | None
+    fragment_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,20 @@ class ClientSettings:
             raise ValueError("a fragment length is 512, 1024, 2048 or 4096 bytes")
         if self.connection_id is not None and len(self.connection_id) > LONGEST_CID:
             raise ValueError(f"a connection id has at most {LONGEST_CID} bytes")
+        if self.server_name is not None:
+            _check_name(self.server_name)
+
+    @property
+    def resumed(self) -> Session | None:
+        """The session where it fits: of another name or suite it cannot be used. RFC 6066 §3"""
+        session = self.session
+        if session is None or session.suite not in self.offered:
+            return None
+        return session if session.server_name == self.server_name else None
+
+    def resumes(self, other: ClientSettings) -> bool:
+        """Whether a session that was made with these settings is as good as one made with the others."""
+        return replace(self, session=None) == replace(other, session=None)
 
     @property
     def offered(self) -> tuple[int, ...]:
@@ -93,6 +109,15 @@ class ServerSettings:
         return tuple(number for number in known if possible[SUITES[number].key_exchange] is not None)
 
 
+def _check_name(name: str) -> None:
+    try:
+        fits = 0 < len(name.encode("idna")) < LONGEST_NAME
+    except UnicodeError:
+        fits = False
+    if not fits:
+        raise ValueError(f"{name!r} is not the name of a host")
+
+
 def _check_suites(numbers: tuple[int, ...]) -> None:
     if not numbers:
         raise ValueError("none of the cipher suites fits the credentials")
@@ -110,15 +135,23 @@ class Sessions:
         return len(self._kept)
 
     def keep(self, session: Session, now: float) -> None:
+        """One that was resumed lives no longer for it. RFC 5246 §F.1.4"""
         if self.capacity < 1:
             return
-        self._kept[session.key] = now + self.lifetime, session
+        self._kept.setdefault(session.key, (now + self.lifetime, session))
         if len(self._kept) > self.capacity:
             self._kept.popitem(last=False)
 
     def find(self, key: bytes, now: float) -> Session | None:
         until, session = self._kept.get(key, (now, None))
-        return session if until > now else None
+        if until > now:
+            return session
+        self._kept.pop(key, None)
+        return None
+
+    def drop(self, key: bytes) -> None:
+        """It ended with a fatal alert. RFC 5246 §7.2"""
+        self._kept.pop(key, None)
 
     def forget(self, identity: str) -> None:
         """Nobody resumes as this identity any more."""

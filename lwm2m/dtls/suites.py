@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 import os
 from enum import Enum
+from hashlib import sha256
 from typing import NamedTuple, Protocol, TypeAlias
 
 from cryptography.exceptions import InvalidTag
@@ -21,6 +22,10 @@ CID_RECORD = 25
 BLOCK = 16
 MAC_LENGTH = 32
 EXPLICIT_NONCE = 8
+LONGEST_PADDING = 256
+HASH_BLOCK = 64
+MAC_HEAD = 13 + 9
+"""What SHA-256 gets beside the content, its own end included."""
 
 
 class KeyExchange(Enum):
@@ -125,6 +130,7 @@ class Cbc:
         padded = self._decrypt(fragment)
         plaintext, mac, is_good = _unpadded(padded)
         expected = self._mac(number, kind, plaintext, cid)
+        _take_the_time_of(len(padded) - MAC_LENGTH - 1, len(plaintext))
         return plaintext if hmac.compare_digest(mac, expected) & is_good else None
 
     def _open_after_mac(self, number: bytes, kind: int, fragment: bytes, cid: bytes | None) -> bytes | None:
@@ -154,10 +160,20 @@ class Cbc:
 def _unpadded(padded: bytes) -> tuple[bytes, bytes, bool]:
     """Content, MAC, and whether the padding was right; where it was not, the content is as if there were none, so that
     the MAC takes its time all the same. RFC 5246 §6.2.3.2"""
-    padding = padded[-1] + 1
-    is_good = padding + MAC_LENGTH <= len(padded) and padded.endswith(bytes((padded[-1],)) * padding)
-    end = len(padded) - (padding if is_good else 1)
+    value = padded[-1]
+    tail = padded[-LONGEST_PADDING:]
+    difference = int.from_bytes(tail, "big") ^ int.from_bytes(bytes((value,)) * len(tail), "big")
+    fits = value + 1 + MAC_LENGTH <= len(padded)
+    is_good = fits & (difference & ((1 << 8 * (value + 1)) - 1) == 0)
+    end = len(padded) - 1 - value * is_good
     return padded[: end - MAC_LENGTH], padded[end - MAC_LENGTH : end], is_good
+
+
+def _take_the_time_of(longest: int, length: int) -> None:
+    """Hash as many blocks more as the MAC of a content of `longest` bytes had taken, so that its time does not tell how
+    long the padding was (the attack known as Lucky Thirteen)."""
+    blocks = (longest + MAC_HEAD) // HASH_BLOCK - (length + MAC_HEAD) // HASH_BLOCK
+    sha256(bytes(HASH_BLOCK * blocks))
 
 
 def _associated(number: bytes, kind: int, length: int, cid: bytes | None) -> bytes:
