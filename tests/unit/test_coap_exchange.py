@@ -76,9 +76,7 @@ class Script:
         if self.reply is not None:
             incoming.answer(self.reply._replace(token=incoming.packet.token))
 
-    def hears(
-        self, kind: int, mid: int, packet: Packet = Packet(0), peer: Peer = PEER
-    ) -> list[tuple[int, int, Packet]]:
+    def hears(self, kind: int, mid: int, packet: Packet = NOTHING, peer: Peer = PEER) -> list[tuple[int, int, Packet]]:
         self.exchanges.receive(encode(kind, mid, packet), peer, self.now)
         return self.left()
 
