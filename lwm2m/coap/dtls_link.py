@@ -2,7 +2,8 @@
 
 * Nothing is kept of a client before its cookie came back; a new handshake from a known address runs on the side, and
   takes the place of the old association only when it is through. RFC 6347 §4.2.8
-* A peer that moves keeps its association where connection ids are in use. RFC 9146
+* A peer that moves keeps its association where connection ids are in use. RFC 9146. Whoever was known at the address
+  that it came to stays known by an id of its own.
 * A `Peer` made here is equal to no other but those of the same association, wherever it is."""
 
 from __future__ import annotations
@@ -23,17 +24,18 @@ from lwm2m.coap.carrier import Room
 from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.link import Link, Receiver
 from lwm2m.coap.message import Peer
-from lwm2m.dtls.alerts import Fatal
+from lwm2m.dtls.alerts import Alert, Fatal
 from lwm2m.dtls.client import ClientHandshake
 from lwm2m.dtls.connection import FIRST_TIMEOUT, Closed, Connected, Connection, Event, Received
 from lwm2m.dtls.listener import Accepted, Listener
+from lwm2m.dtls.messages import MessageType
+from lwm2m.dtls.record import CLEAR_EPOCH, Kind
 from lwm2m.dtls.settings import ClientSettings, ServerSettings, Session, Sessions
 from lwm2m.dtls.suites import CID_RECORD
 
 COAPS_PORT = 5684
-OVERHEAD = 13 + 8 + 16 + 1
-"""Record header, nonce, tag, inner type; the connection id comes on top. CBC needs a little more and has it."""
-HANDSHAKE, CLEAR_EPOCH = 22, b"\0\0"
+HELLO_AT = 13
+"""Where a handshake message in the first record of a datagram begins, with its type."""
 MAX_HANDSHAKES = 1_000
 MAX_ASSOCIATIONS = 100_000
 
@@ -54,14 +56,17 @@ class HandshakeFailed(Unreachable):
 
 
 class Association:
-    """One connection, and where it is. It is the `association` of its peer."""
+    """One connection, and where it is. It is the `association` of its peer. `random` is that of the client's hello."""
 
-    __slots__ = ("cid", "connection", "due", "opened", "peer", "place")
+    __slots__ = ("cid", "connection", "due", "opened", "peer", "place", "random", "session", "settings")
 
-    def __init__(self, connection: Connection, place: Peer, cid: bytes = b"") -> None:
+    def __init__(self, connection: Connection, place: Peer, cid: bytes = b"", random: bytes = b"") -> None:
         self.connection = connection
         self.place = place
         self.cid = cid
+        self.random = random
+        self.session = b""
+        self.settings: ClientSettings | None = None
         self.due: float | None = None
         self.peer: Peer | None = None
         self.opened: asyncio.Future[Peer] | None = None
@@ -104,10 +109,11 @@ class DtlsLink:
         self._max_handshakes = max_handshakes
         self._max_associations = max_associations
         self._receiver: Receiver | None = None
-        self._established: OrderedDict[Peer, Association] = OrderedDict()
+        self._established: OrderedDict[Association, None] = OrderedDict()
+        self._by_place: dict[Peer, Association] = {}
         self._shaking: OrderedDict[Peer, Association] = OrderedDict()
         self._by_cid: dict[bytes, Association] = {}
-        self._own_sessions: dict[tuple[str, int], Session] = {}
+        self._own_sessions: dict[tuple[str, int], tuple[ClientSettings, Session]] = {}
         self._deadlines: list[tuple[float, int, Association]] = []
         self._order = count()
         self._timer: asyncio.TimerHandle | None = None
@@ -128,10 +134,8 @@ class DtlsLink:
     async def close(self) -> None:
         """Say good-bye to every peer."""
         self._receiver = None
-        for association in [*self._established.values(), *self._shaking.values()]:
-            association.connection.close()
-            self._flush(association)
-            self._drop(association, Closed(None, "the endpoint has stopped", by_peer=False))
+        for association in [*self._established, *self._shaking.values()]:
+            self._end(association, "the endpoint has stopped")
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -155,7 +159,7 @@ class DtlsLink:
         if self._client is None:
             raise Unreachable("this endpoint waits for its peers to come")
         place = await self._inner.peer(f"coap://{_bracketed(host)}:{port}")
-        known = self._established.get(place)
+        known = self._by_place.get(place)
         if known is not None and known.peer is not None:
             return known.peer
         association = self._shaking.get(place) or self._begin(place, self._client(host))
@@ -166,7 +170,7 @@ class DtlsLink:
     def forget(self, identity: str) -> None:
         """End the associations and the sessions of this identity: its key is valid no more."""
         self._sessions.forget(identity)
-        for association in [found for found in self._established.values() if found.connection.identity == identity]:
+        for association in [found for found in self._established if found.connection.identity == identity]:
             self._end(association, "its credentials were taken back")
 
     def send(self, datagram: bytes, peer: Peer) -> None:
@@ -175,9 +179,9 @@ class DtlsLink:
             return
         try:
             protected = association.connection.send(datagram)
-        except Fatal:
+        except (Fatal, ValueError) as error:
             if self._receiver is not None:
-                self._receiver.failed(peer, "the security session is gone")
+                self._receiver.failed(peer, str(error))
             return
         self._inner.send(protected, association.place)
 
@@ -186,14 +190,16 @@ class DtlsLink:
     def received(self, datagram: bytes, place: Peer) -> None:
         if not datagram:
             return
+        if _is_hello(datagram) and self._on_hello(datagram, place):
+            return
         association = self._association_of(datagram, place)
-        is_hello = (association is None or self._may_begin(datagram, association)) and self._on_hello(datagram, place)
-        if association is None or is_hello:
+        if association is None:
             return
         self._pass_on(association, datagram, place)
-        shaking = self._shaking.get(place)
-        if shaking is not None and shaking is not association and not association.connection.was_read:
-            self._pass_on(shaking, datagram, place)
+        if not association.connection.was_read:
+            shaking = self._shaking.get(place)
+            if shaking is not None and shaking is not association:
+                self._pass_on(shaking, datagram, place)
 
     def failed(self, place: Peer, reason: str) -> None:
         """The network cannot reach an address. What is written in an ICMP message is proof of nothing."""
@@ -201,7 +207,7 @@ class DtlsLink:
         if shaking is not None and shaking.opened is not None:
             shaking.connection.close()
             self._drop(shaking, Closed(None, reason, by_peer=False))
-        established = self._established.get(place)
+        established = self._by_place.get(place)
         if established is not None and established.peer is not None and self._receiver is not None:
             self._receiver.failed(established.peer, reason)
 
@@ -209,23 +215,23 @@ class DtlsLink:
         if datagram[0] == CID_RECORD and self._cid_length:
             return self._by_cid.get(datagram[11 : 11 + self._cid_length])
         if datagram[3:5] == CLEAR_EPOCH:
-            return self._shaking.get(place) or self._established.get(place)
-        return self._established.get(place) or self._shaking.get(place)
-
-    def _may_begin(self, datagram: bytes, association: Association) -> bool:
-        """A client that lost its state begins anew from the same address; one that missed our last flight repeats its
-        own, and that begins in the clear, too."""
-        is_clear_handshake = datagram[0] == HANDSHAKE and datagram[3:5] == CLEAR_EPOCH
-        return is_clear_handshake and association.connection.is_connected
+            return self._shaking.get(place) or self._by_place.get(place)
+        return self._by_place.get(place) or self._shaking.get(place)
 
     def _on_hello(self, datagram: bytes, place: Peer) -> bool:
-        """Whether it was one, good or bad."""
-        if self._listener is None:
+        """Whether it was one that begins something. A client that lost its state begins anew from the same address, at
+        any time; a hello that comes twice is no new one."""
+        shaking, known = self._shaking.get(place), self._by_place.get(place)
+        if self._listener is None or (shaking is not None and shaking.opened is not None):
             return False
         cid = urandom(self._cid_length)
         verdict = self._listener.receive(datagram, str(place).encode(), self._loop.time(), cid)
         if isinstance(verdict, Accepted):
-            association = Association(verdict.connection, place, cid)
+            if any(found is not None and found.random == verdict.random for found in (shaking, known)):
+                return False
+            if shaking is not None:
+                self._remove(shaking)
+            association = Association(verdict.connection, place, cid, verdict.random)
             self._shake(association)
             self._pass_on(association, datagram, place)
         elif verdict is not None:
@@ -233,11 +239,12 @@ class DtlsLink:
         return verdict is not None
 
     def _begin(self, place: Peer, settings: ClientSettings) -> Association:
-        known = self._own_sessions.get(place.address)
-        handshake = ClientHandshake(settings if known is None else replace(settings, session=known))
+        before, session = self._own_sessions.get(place.address, (settings, None))
+        handshake = ClientHandshake(replace(settings, session=session) if settings.resumes(before) else settings)
         association = Association(Connection(handshake, pause=self._first_timeout), place)
         association.opened = self._loop.create_future()
         association.opened.add_done_callback(_retrieve)
+        association.settings = settings
         self._shake(association)
         association.connection.start(handshake.start(), self._loop.time())
         self._flush(association)
@@ -246,14 +253,16 @@ class DtlsLink:
     def _shake(self, association: Association) -> None:
         self._shaking[association.place] = association
         while len(self._shaking) > self._max_handshakes:
-            _, oldest = self._shaking.popitem(last=False)
+            oldest = next(iter(self._shaking.values()))
             self._drop(oldest, Closed(None, "too many handshakes at a time", by_peer=False))
 
     def _pass_on(self, association: Association, datagram: bytes, place: Peer) -> None:
         connection = association.connection
         events = connection.receive(datagram, self._loop.time())
-        if connection.is_newest and place is not association.place:
-            self._move(association, place)
+        if connection.is_newest and association.peer is not None:
+            self._established.move_to_end(association)
+            if place is not association.place:
+                self._move(association, place)
         for event in events:
             self._on_event(association, event)
         self._flush(association)
@@ -261,12 +270,9 @@ class DtlsLink:
     def _move(self, association: Association, place: Peer) -> None:
         if place == association.place or not association.connection.cid_in:
             return
-        if self._established.get(association.place) is association:
-            del self._established[association.place]
-            replaced = self._established.pop(place, None)
-            self._established[place] = association
-            if replaced is not None:
-                self._end(replaced, "another peer is at its address now")
+        if self._by_place.get(association.place) is association:
+            del self._by_place[association.place]
+        self._by_place.setdefault(place, association)
         association.moved(place)
 
     def _on_event(self, association: Association, event: Event) -> None:
@@ -283,21 +289,24 @@ class DtlsLink:
         place = association.place
         if self._shaking.get(place) is association:
             del self._shaking[place]
-        before = self._established.get(place)
-        if before is not None:
-            self._end(before, "the peer has begun a new session")
-        self._established[place] = association
+        before = self._by_place.get(place)
+        if before is not None and (before.connection.identity == event.identity or not before.connection.cid_in):
+            self._drop(before, Closed(None, "the peer has begun a new session", by_peer=False))
+        self._established[association] = None
+        self._by_place[place] = association
         if association.connection.cid_in and self._listener is not None:
             self._by_cid[association.cid] = association
         peer = association.established(event.identity)
+        association.session = b"" if event.session is None else event.session.key
         if association.opened is not None:
-            if event.session is not None:
-                self._own_sessions[place.address] = event.session
+            if event.session is not None and association.settings is not None:
+                self._own_sessions[place.address] = association.settings, event.session
+            association.settings = None
             association.opened.set_result(peer)
         elif event.session is not None:
             self._sessions.keep(event.session, self._loop.time())
         if len(self._established) > self._max_associations:
-            self._end(next(iter(self._established.values())), "too many associations")
+            self._end(next(iter(self._established)), "too many associations")
 
     def _end(self, association: Association, reason: str) -> None:
         association.connection.close()
@@ -306,13 +315,11 @@ class DtlsLink:
 
     def _drop(self, association: Association, closed: Closed) -> None:
         """It is over. Whoever waits for it is told, and above what ended."""
-        place = association.place
-        for table in (self._established, self._shaking):
-            if table.get(place) is association:
-                del table[place]
-        if self._by_cid.get(association.cid) is association:
-            del self._by_cid[association.cid]
-        opened, peer = association.opened, association.peer
+        self._remove(association)
+        place, opened, peer = association.place, association.opened, association.peer
+        if closed.alert not in (None, Alert.CLOSE_NOTIFY):
+            self._sessions.drop(association.session)
+            self._own_sessions.pop(place.address, None)
         if opened is not None and not opened.done():
             self._own_sessions.pop(place.address, None)
             opened.set_exception(HandshakeFailed(f"no secure session with {place}: {closed.reason}", closed.alert))
@@ -322,6 +329,16 @@ class DtlsLink:
             log.info("%s could not make a secure session: %s", place, closed.reason)
             if self._refused is not None:
                 self._refused(place, closed)
+
+    def _remove(self, association: Association) -> None:
+        """Without a word to anybody."""
+        association.due = None
+        self._established.pop(association, None)
+        for table in (self._by_place, self._shaking):
+            if table.get(association.place) is association:
+                del table[association.place]
+        if self._by_cid.get(association.cid) is association:
+            del self._by_cid[association.cid]
 
     # Out, and in time
 
@@ -349,6 +366,7 @@ class DtlsLink:
             at, _, association = heapq.heappop(self._deadlines)
             if association.due != at:
                 continue
+            association.due = None
             for event in association.connection.handle_timer(now):
                 self._on_event(association, event)
             self._flush(association)
@@ -374,6 +392,14 @@ def _retrieve(future: asyncio.Future[Peer]) -> None:
     """A failure that comes when nobody waits any more concerns nobody."""
     if not future.cancelled():
         future.exception()
+
+
+def _is_hello(datagram: bytes) -> bool:
+    return (
+        datagram[0] == Kind.HANDSHAKE
+        and datagram[3:5] == CLEAR_EPOCH
+        and datagram[HELLO_AT : HELLO_AT + 1] == bytes((MessageType.CLIENT_HELLO,))
+    )
 
 
 def parse_uri(uri: str) -> tuple[str, int]:
