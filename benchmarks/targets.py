@@ -77,10 +77,10 @@ REASONS: dict[str, str] = {
     "writing of datagrams and options, the rest of CoAP (acknowledgements, duplicates, limits) and system calls. "
     f"{SPREAD_OUT}",
     UPDATES_BESIDE_LIBCOAP: "As for Updates; libcoap is C and does nothing but answer.",
-    NOTIFICATIONS: "Decoding to values, which bare aiocoap does not do, is a sixth of the time. A third is the server's "
-    "(which observation, the reason, the event), a fifth CoAP's (order, tokens), a sixth reading the datagram and its "
+    NOTIFICATIONS: "Decoding to values, which bare aiocoap does not do, is a sixth of the time. A third is the "
+    "server's (which observation, the reason, the event), a fifth CoAP's (order, tokens), a sixth reading the datagram and its "
     "options, a tenth the system call.",
-    READS: "A third of the time is CoAP's own (the exchange, its retransmission and deadline), a sixth asyncio's (a timer, "
-    "a future and a turn of the loop for each), the rest datagrams, values and system calls in equal parts.",
+    READS: "A third of the time is CoAP's own (the exchange, its retransmission and deadline), a sixth asyncio's (a "
+    "timer, a future and a turn of the loop for each), the rest datagrams, values and system calls in equal parts.",
 }
 """Why a target is missed, by measure: written by hand, after profiling."""
