@@ -8,6 +8,7 @@ from lwm2m.address import Address
 from lwm2m.attributes import Attributes
 from lwm2m.client import Actuator, Client, DataModel
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.coap.connected import TcpEndpoint, WebSocketEndpoint
 from lwm2m.coap.endpoint import Endpoint, Limits, Rejected, RequestFailed, TimedOut, TooBusy, Unreachable
 from lwm2m.coap.message import Code, Peer
 from lwm2m.codec import decode, encode
@@ -90,12 +91,14 @@ __all__ = [
     "RequestFailed",
     "ResourceDefinition",
     "Server",
+    "TcpEndpoint",
     "TimedOut",
     "TooBusy",
     "Type",
     "Unreachable",
     "Value",
     "ValueRange",
+    "WebSocketEndpoint",
     "Write",
     "WriteAttributes",
     "WriteComposite",

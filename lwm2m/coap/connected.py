@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import ClassVar
 
@@ -21,14 +20,12 @@ from lwm2m.coap.endpoint import (
     Transmission,
     Unreachable,
 )
+from lwm2m.coap.lost_peers import LostPeers
 from lwm2m.coap.message import Peer, Request, Response, Subscription
 from lwm2m.coap.tcp import TcpPool
 from lwm2m.coap.udp_socket import host_port
 from lwm2m.coap.uri import place_of
 from lwm2m.coap.web_socket import WebSocketPool
-
-EVENTS_KEPT = 1024
-"""How many lost peers wait for a slow consumer; then the oldest go."""
 
 
 class _Running:
@@ -63,7 +60,7 @@ class ConnectedEndpoint:
         self._liveness = liveness
         self._tracer = tracer
         self._running: _Running | None = None
-        self._readers: set[asyncio.Queue[AssociationLost | None]] = set()
+        self._lost_peers = LostPeers()
 
     @property
     def address(self) -> tuple[str, int]:
@@ -82,6 +79,7 @@ class ConnectedEndpoint:
             carrier, handler, limits=self._limits, transmission=self._transmission, tracer=self._tracer
         )
         await pool.open()
+        self._lost_peers.begin()
         self._running = _Running(pool, conversation)
 
     async def stop(self) -> None:
@@ -90,8 +88,7 @@ class ConnectedEndpoint:
             return
         await running.conversation.stop()
         await running.pool.close()
-        for reader in self._readers:
-            _put(reader, None)
+        self._lost_peers.end()
 
     async def peer(self, uri: str) -> Peer:
         place = place_of(uri, self.scheme)
@@ -118,14 +115,8 @@ class ConnectedEndpoint:
         if self._running is not None and not listening:
             self._running.pool.leave()
 
-    async def events(self) -> AsyncIterator[AssociationLost]:
-        reader: asyncio.Queue[AssociationLost | None] = asyncio.Queue(EVENTS_KEPT)
-        self._readers.add(reader)
-        try:
-            while (event := await reader.get()) is not None:
-                yield event
-        finally:
-            self._readers.discard(reader)
+    def events(self) -> AsyncIterator[AssociationLost]:
+        return self._lost_peers.events()
 
     def _live(self) -> _Running:
         if self._running is None:
@@ -139,14 +130,7 @@ class ConnectedEndpoint:
     def _lost(self, peer: Peer) -> None:
         if self._running is not None:
             self._running.conversation.lost(peer)
-        for reader in self._readers:
-            _put(reader, AssociationLost(peer))
-
-
-def _put(reader: asyncio.Queue[AssociationLost | None], event: AssociationLost | None) -> None:
-    if reader.full():
-        reader.get_nowait()
-    reader.put_nowait(event)
+        self._lost_peers.tell(peer)
 
 
 class TcpEndpoint(ConnectedEndpoint):
