@@ -78,8 +78,8 @@ REASONS: dict[str, str] = {
     f"{SPREAD_OUT}",
     UPDATES_BESIDE_LIBCOAP: "As for Updates; libcoap is C and does nothing but answer.",
     NOTIFICATIONS: "Decoding to values, which bare aiocoap does not do, is a sixth of the time. A third is the "
-    "server's (which observation, the reason, the event), a fifth CoAP's (order, tokens), a sixth reading the datagram and its "
-    "options, a tenth the system call.",
+    "server's (which observation, the reason, the event), a fifth CoAP's (order, tokens), a sixth reading the "
+    "datagram and its options, a tenth the system call.",
     READS: "A third of the time is CoAP's own (the exchange, its retransmission and deadline), a sixth asyncio's (a "
     "timer, a future and a turn of the loop for each), the rest datagrams, values and system calls in equal parts.",
 }

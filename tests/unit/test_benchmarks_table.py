@@ -107,6 +107,13 @@ def test_a_process_that_did_not_get_its_core_is_marked() -> None:
     assert f"{DISTURBED} Neither core was used up" in text
 
 
+def test_then_it_is_the_processor_time_that_counts() -> None:
+    """The rates are 7 to 1, for want of a core; a request costs a seventeenth."""
+    assert "| **7.00** (7.00 to 7.00) | 16.67 |" in (text := line_of(UPDATES, Sample(21_000, 20e-6, generator=0.3)))
+    assert "| reached, by CPU |" in text
+    assert "missed" in line_of(UPDATES, Sample(60_000, 15e-6, generator=0.3), bare=Sample(3000, 200e-6))
+
+
 def test_amounts_have_an_upper_bound_and_no_peer() -> None:
     found = {MEMORY: [Sample(2400), Sample(2500), Sample(2600)], IDLE: [Sample(0.0123)]}
     text = table([Row("Bytes", MEMORY, at_most=3000), Row("Idle", IDLE, at_most=0.01)], found, {})
