@@ -66,7 +66,9 @@ def client(
             show_default=False,
         ),
     ] = None,
-    coap_stack: Annotated[str, typer.Option(metavar="NAME", help="CoAP implementation.")] = "aiocoap",
+    coap_stack: Annotated[
+        str | None, typer.Option(metavar="NAME", help="CoAP implementation for UDP: datagram or aiocoap.")
+    ] = None,
     trace: Annotated[bool, typer.Option("--trace", help="Print every message with its named resources.")] = False,
 ) -> None:
     """Run a simulated device until Ctrl-C: it registers, stores what is written and tells what happens.

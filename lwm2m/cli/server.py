@@ -48,7 +48,9 @@ def server(
     objects: Annotated[
         FilePath | None, typer.Option(metavar="DIR", help="Folder of object definitions (DDF XML) of your own.")
     ] = None,
-    coap_stack: Annotated[str | None, typer.Option(metavar="NAME", help="CoAP implementation: aiocoap.")] = None,
+    coap_stack: Annotated[
+        str | None, typer.Option(metavar="NAME", help="CoAP implementation for UDP: datagram or aiocoap.")
+    ] = None,
     trace: Annotated[bool | None, typer.Option("--trace", help="Print every message with its named resources.")] = None,
     insecure: Annotated[
         bool | None, typer.Option("--insecure", help="Allow addresses that other machines can reach.")

@@ -15,7 +15,7 @@ from lwm2m.cli.toml_lines import SettingsError, Table, TomlFile
 from lwm2m.coap.line import SCHEME as SERIAL
 from lwm2m.coap.line import Line
 
-STACKS = ("aiocoap",)
+STACKS = ("aiocoap", "datagram")
 
 
 class OptionError(SettingsError):
@@ -35,7 +35,7 @@ class ServerSettings:
     coap_serial: Line | None = None
     objects: FilePath | None = None
     state: FilePath | None = None
-    coap_stack: str = "aiocoap"
+    coap_stack: str | None = None
     trace: bool = False
     insecure: bool = False
 

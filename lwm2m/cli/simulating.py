@@ -74,14 +74,14 @@ class Simulation:
     queue_mode: bool = False
     model: FilePath | None = None
     objects: FilePath | None = None
-    coap_stack: str = "aiocoap"
+    coap_stack: str | None = None
     trace: bool = False
     console: bool = False
 
 
 async def run(simulation: Simulation) -> None:
     """Until SIGINT, SIGTERM or the console's `quit`. Raises Failed, ValueError for what no client can be."""
-    if simulation.coap_stack not in STACKS:
+    if simulation.coap_stack not in (None, *STACKS):
         raise ValueError(f"there is no CoAP stack {simulation.coap_stack!r}; known: {', '.join(STACKS)}")
     definitions = _definitions(simulation.objects)
     console = Console(highlight=False, soft_wrap=True)

@@ -29,7 +29,7 @@ from lwm2m.client.standard_objects import server as server_object
 from lwm2m.client.standard_objects.standard_object import StandardObject
 from lwm2m.client.transport import Sockets, Transport
 from lwm2m.client.versions import in_force, said_versions
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.coap import stacks
 from lwm2m.coap.connecting import connecting
 from lwm2m.coap.endpoint import Endpoint, Limits
 from lwm2m.coap.line import SCHEME as SERIAL
@@ -112,7 +112,7 @@ class Client:
         self._clock = clock
         self._network = network
         self._events = EventStream()
-        self._open_endpoint = open_endpoint or (lambda host: AiocoapEndpoint(host, 0, limits=limits))
+        self._open_endpoint = open_endpoint or partial(stacks.open_endpoint, limits=limits)
         self._connect = connect or partial(connecting, limits=limits)
         self._sockets = Sockets(coap, self._make_endpoint, self._handle, self._connection_lost)
         self._queue_mode = queue_mode or "Q" in (binding or "")
