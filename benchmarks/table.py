@@ -17,10 +17,8 @@ DISTURBED = "‡"
 FULL = 0.95
 NOTE_LIMITED = f"{LIMITED} Here the generator had no more to give: its core was the limit, not the measured one."
 NOTE_DISTURBED = (
-    f"{DISTURBED} Neither core was used up: other programs ran on this machine, or the requests in flight were too few. "
-    "What counts then is *by CPU*."
-)
-    f"{DISTURBED} Neither core was used up: other programs ran on this machine. What counts then is *by CPU*."
+    f"{DISTURBED} Neither core was used up: other programs ran on this machine, or the requests in flight were too "
+    "few. What counts then is *by CPU*."
 )
 
 
