@@ -1,12 +1,12 @@
 # Reads from every client, observes it, and prints what clients send of their own accord.
 import asyncio
 
-from lwm2m import AiocoapEndpoint, Server
+from lwm2m import Server, open_endpoint
 from lwm2m.server import Notified, Registered, Sent
 
 
 async def main() -> None:
-    async with Server([AiocoapEndpoint("127.0.0.1", 5683)]) as server:
+    async with Server([open_endpoint("127.0.0.1", 5683)]) as server:
         async for event in server.events():
             match event:
                 case Registered(registration):

@@ -11,6 +11,7 @@ from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.connected import TcpEndpoint, WebSocketEndpoint
 from lwm2m.coap.endpoint import Endpoint, Limits, Rejected, RequestFailed, TimedOut, TooBusy, Unreachable
 from lwm2m.coap.message import Code, Peer
+from lwm2m.coap.stacks import open_endpoint
 from lwm2m.codec import decode, encode
 from lwm2m.errors import LwM2MError
 from lwm2m.link_format import Link
@@ -106,6 +107,7 @@ __all__ = [
     "decode",
     "encode",
     "load_folder",
+    "open_endpoint",
     "parse_range",
     "path_list",
     "paths_of",

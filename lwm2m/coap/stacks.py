@@ -28,7 +28,7 @@ def datagram_endpoint(
 
 
 STACKS: dict[str, Callable[..., Endpoint]] = {"aiocoap": AiocoapEndpoint, "datagram": datagram_endpoint}
-DEFAULT_STACK = "aiocoap"
+DEFAULT_STACK = "datagram"
 CONNECTED: dict[str, type[ConnectedEndpoint]] = {
     endpoint.scheme: endpoint for endpoint in (TcpEndpoint, WebSocketEndpoint)
 }
