@@ -91,3 +91,8 @@ def psk_identity(identity: bytes) -> str:
 
 def rpk_identity(spki: bytes) -> str:
     return f"rpk:{sha256(spki).hexdigest()}"
+
+
+def x509_identity(name: str) -> str:
+    """`name` is who the certificate is for."""
+    return f"x509:{name}"
