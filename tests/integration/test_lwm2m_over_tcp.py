@@ -1,0 +1,153 @@
+"""Our client and our server over connections: what the end of one means to either."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from lwm2m.client import Client, State
+from lwm2m.coap.aiocoap_connection import Association
+from lwm2m.coap.connected import ConnectedEndpoint, TcpEndpoint
+from lwm2m.coap.endpoint import Unreachable
+from lwm2m.coap.message import Code
+from lwm2m.coap.stacks import CONNECTED, open_endpoint
+from lwm2m.model.path import Path
+from lwm2m.model.record import Record
+from lwm2m.operations import Read
+from lwm2m.server import Deregistered, Notified, Registered, Server, ServerEvent, Updated
+
+TEMPERATURE = Path(3303, 0, 5700)
+
+
+@pytest.fixture(params=sorted(CONNECTED))
+def endpoint(request: pytest.FixtureRequest) -> ConnectedEndpoint:
+    return CONNECTED[request.param]()
+
+
+@pytest.fixture
+async def server(endpoint: ConnectedEndpoint) -> AsyncIterator[Server]:
+    async with Server([endpoint]) as server:
+        yield server
+
+
+@asynccontextmanager
+async def registered(uri: str, **settings: object) -> AsyncIterator[Client]:
+    client = Client("dev", uri, [Record(TEMPERATURE, 21.5)], **settings)  # type: ignore[arg-type]  # passed through
+    async with client:
+        await client.registered(10)
+        yield client
+
+
+async def until(events: AsyncIterator[ServerEvent], *kinds: type[ServerEvent]) -> ServerEvent:
+    async with asyncio.timeout(10):
+        async for event in events:
+            if isinstance(event, kinds):
+                return event
+    raise AssertionError("the events ended")
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110  # nothing tells
+            await asyncio.sleep(0.005)
+
+
+def is_connected(server: Server) -> bool:
+    association = server.registration("dev").peer.association
+    return isinstance(association, Association) and association.connection is not None
+
+
+async def test_a_client_that_is_gone_is_unreachable_at_once_and_stays_registered(
+    server: Server, endpoint: ConnectedEndpoint
+) -> None:
+    async with registered(endpoint.uri) as client:
+        await client.stop(deregister=False)
+        await eventually(lambda: not is_connected(server))
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(Unreachable):
+            await server.read("dev", TEMPERATURE)
+        assert asyncio.get_running_loop().time() - began < 1
+        assert server.registration("dev").endpoint == "dev"
+
+
+async def test_a_lost_connection_is_opened_again_and_observations_go_on(
+    server: Server, endpoint: ConnectedEndpoint
+) -> None:
+    async with registered(endpoint.uri) as client:
+        await server.observe("dev", TEMPERATURE)
+        events = server.events()
+        id_before = server.registration("dev").id
+        endpoint.listen(False)
+        client.update([Record(TEMPERATURE, 30.0)])
+        await until(events, Updated)
+        assert server.registration("dev").id == id_before
+        await until(events, Notified)
+        client.update([Record(TEMPERATURE, 31.0)])
+        seen = await until(events, Notified)
+        assert isinstance(seen, Notified)
+        assert seen.records[-1].value == 31.0
+
+
+async def test_a_server_that_forgot_the_client_gets_a_register(endpoint: ConnectedEndpoint) -> None:
+    first = Server([endpoint])
+    await first.start()
+    port = endpoint.address[1]
+    async with registered(endpoint.uri) as client:
+        await first.stop()
+        second = Server([type(endpoint)("127.0.0.1", port)])
+        events = second.events()
+        async with second:
+            assert isinstance(await until(events, Registered, Updated), Registered)
+            await eventually(lambda: client.state is State.REGISTERED)
+            assert await second.read("dev", TEMPERATURE) == [Record(TEMPERATURE, 21.5)]
+
+
+async def test_a_sleeping_client_closes_its_connection_and_gets_what_waits(
+    server: Server, endpoint: ConnectedEndpoint
+) -> None:
+    async with registered(endpoint.uri, queue_mode=True) as client:
+        client.sleep()
+        await eventually(lambda: server.is_sleeping("dev"))
+        assert not is_connected(server)
+        waiting = asyncio.create_task(server.ask("dev", Read(TEMPERATURE), 10))
+        await asyncio.sleep(0)
+        assert not client.is_awake
+        client.wake()
+        answer = await waiting
+        assert answer.code is Code.CONTENT
+        assert is_connected(server)
+
+
+async def test_a_sleeping_client_sends_after_an_update(server: Server, endpoint: ConnectedEndpoint) -> None:
+    async with registered(endpoint.uri, queue_mode=True) as client:
+        client.sleep()
+        await eventually(lambda: not is_connected(server))
+        assert await client.send([TEMPERATURE]) == {1: Code.CHANGED}
+
+
+async def test_one_client_has_servers_on_different_transports() -> None:
+    tcp, udp = TcpEndpoint(), open_endpoint()
+    async with Server([tcp]) as over_tcp, Server([udp]) as over_udp:
+        async with Client("dev", [tcp.uri, udp.uri]) as client:
+            await client.registered(10, 1)
+            await client.registered(10, 2)
+            assert [over_tcp.registration("dev").binding, over_udp.registration("dev").binding] == ["T", "U"]
+            events = over_udp.events()
+        assert isinstance(await until(events, Deregistered), Deregistered)
+
+
+async def test_many_clients_of_one_process_come_and_go(server: Server, endpoint: ConnectedEndpoint) -> None:
+    tasks = len(asyncio.all_tasks())
+    clients = [Client(f"dev{n}", endpoint.uri) for n in range(30)]
+    for client in clients:
+        await client.start()
+    for client in clients:
+        await client.registered(10)
+    assert len(server.registrations()) == 30
+    for client in clients:
+        await client.stop()
+    assert server.registrations() == []
+    await eventually(lambda: len(asyncio.all_tasks()) <= tasks + 1)
