@@ -157,3 +157,17 @@ def test_whatever_happens_turns_come_in_order_one_at_a_time_and_never_while_asle
                 now += number
                 follow(machine.expire(now))
     assert set(machine.forget("a")) == set(waiting)
+
+
+def test_a_client_that_nothing_gets_to_is_asleep_until_it_is_heard(machine: QueueMode) -> None:
+    assert machine.unreachable("a") == ()
+    awake(machine, 100.0)
+    assert machine.unreachable("a") == (FellAsleep("a"),)
+    assert machine.join("a", 1, 1000.0) == machine.unreachable("a") == ()
+    assert awake(machine, 101.0) == (WokeUp("a"), Granted(1))
+
+
+def test_a_client_without_queue_mode_is_never_asleep(machine: QueueMode) -> None:
+    machine.heard("a", 100.0, queue_mode=False)
+    assert machine.unreachable("a") == ()
+    assert machine.is_awake("a")
