@@ -24,6 +24,9 @@ from lwm2m.coap.packet import Packet
 from lwm2m.coap.stream_format import BASE_SIZE, SMALLEST_SIZE, decode, encode, extent, is_signalling, room_in, token_of
 
 log = logging.getLogger("lwm2m.coap")
+quiet = logging.getLogger("lwm2m.coap.signalling")
+"""Of aiocoap, which warns of each connection that it aborts: those are a stranger's to make, and told once they end."""
+quiet.setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Connection(RFC8323Remote, ABC):  # type: ignore[misc]  # aiocoap is not ty
 
     def __init__(self, owner: Owner, max_message: int, liveness: Liveness) -> None:
         super().__init__()
-        self.log = log
+        self.log = quiet
         self.association = Association(self)
         self.has_ended = False
         self.reason = ""

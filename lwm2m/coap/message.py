@@ -96,6 +96,10 @@ class Peer:
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+class Ended:
+    """An association that ended with the process that had it: nobody speaks as this peer again."""
+
+
 class Request(NamedTuple):
     """One request with its whole body. `path` and `query` are the decoded option values, one item an option.
     `observe` is 0 to start, 1 to stop, None otherwise. `token` is filled in by the stack on received requests."""

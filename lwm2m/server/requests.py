@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from lwm2m.coap.endpoint import Endpoint, Observation, Unreachable
-from lwm2m.coap.message import Peer, Response
+from lwm2m.coap.message import Ended, Peer, Response
 from lwm2m.model.definition import Definitions
 from lwm2m.operations.composite import ObserveComposite
 from lwm2m.operations.device_management import DeviceOperation, Observe, to_coap
@@ -71,6 +71,8 @@ class Requests:
     def _way_to(self, registration: Registration) -> Endpoint:
         if not self._registry.is_reachable(registration):
             raise Unreachable(f"{registration.peer} belongs to another identity now")
+        if isinstance(registration.peer.association, Ended):
+            raise Unreachable(f"the connection with {registration.endpoint} has ended")
         found = self._heard_at.get(registration.endpoint) or self._serving(registration.peer)
         if found is None:
             raise Unreachable(f"{registration.endpoint} registered at an address that is not served any more")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path as FilePath
 
 import pytest
 
@@ -18,6 +19,7 @@ from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.operations import Read
 from lwm2m.server import Deregistered, Notified, Registered, Server, ServerEvent, Updated
+from lwm2m.server.store.sqlite import SqliteStore
 
 TEMPERATURE = Path(3303, 0, 5700)
 
@@ -103,6 +105,22 @@ async def test_a_server_that_forgot_the_client_gets_a_register(endpoint: Connect
             assert isinstance(await until(events, Registered, Updated), Registered)
             await eventually(lambda: client.state is State.REGISTERED)
             assert await second.read("dev", TEMPERATURE) == [Record(TEMPERATURE, 21.5)]
+
+
+async def test_after_a_restart_nobody_is_asked_over_another_transport(
+    endpoint: ConnectedEndpoint, tmp_path: FilePath
+) -> None:
+    """Both transports have the same port by default."""
+    first = Server([endpoint], store=SqliteStore(tmp_path))
+    await first.start()
+    port = endpoint.address[1]
+    async with registered(endpoint.uri) as client:
+        await client.stop(deregister=False)
+        await first.stop()
+        udp = open_endpoint("127.0.0.1", port)
+        async with Server([udp, type(endpoint)("127.0.0.1", port)], store=SqliteStore(tmp_path)) as second:
+            with pytest.raises(Unreachable, match="has ended"):
+                await second.read("dev", TEMPERATURE)
 
 
 async def test_a_sleeping_client_closes_its_connection_and_gets_what_waits(

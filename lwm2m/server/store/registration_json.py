@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 
-from lwm2m.coap.message import Peer
+from lwm2m.coap.message import Ended, Peer
 from lwm2m.link_format import Link
 from lwm2m.server.object_list import ObjectLists
 from lwm2m.server.registry import Registration
@@ -19,6 +19,7 @@ def registration_to_json(registration: Registration) -> str:
         "local": peer.local,
         "address": peer.address,
         "identity": peer.identity,
+        "connected": peer.association is not None,
         "links": [[link.target, dict(link.attributes)] for link in registration.links],
         "additional": dict(registration.additional),
     }
@@ -33,7 +34,12 @@ def registration_from_json(text: str, object_lists: ObjectLists) -> Registration
     local, address = members["local"], members["address"]
     return Registration(
         **{name: members[name] for name in PLAIN},
-        peer=Peer((local[0], local[1]), (address[0], address[1]), identity=members["identity"]),
+        peer=Peer(
+            (local[0], local[1]),
+            (address[0], address[1]),
+            Ended() if members.get("connected") else None,
+            members["identity"],
+        ),
         object_list=object_lists.read(links, members["version"]),
         additional=members["additional"],
         expires_at=None,
