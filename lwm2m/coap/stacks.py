@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.connected import ConnectedEndpoint, TcpEndpoint, WebSocketEndpoint
 from lwm2m.coap.counted_socket import Count, counted
 from lwm2m.coap.datagram import DatagramEndpoint
+from lwm2m.coap.dtls_link import ClientSecurity, DtlsLink, Refused
 from lwm2m.coap.endpoint import Endpoint, Limits, Tracer, Transmission
+from lwm2m.coap.link import Link
 from lwm2m.coap.udp import UdpLink
 from lwm2m.coap.udp_socket import OpenSocket, bind
+from lwm2m.dtls.connection import FIRST_TIMEOUT
+from lwm2m.dtls.settings import ServerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Dtls:
+    """DTLS between CoAP and UDP: `server` lets clients in, `client` reaches servers. `refused` is told of handshakes
+    that failed, with the address they came from."""
+
+    server: ServerSettings | None = None
+    client: ClientSecurity | None = None
+    refused: Refused | None = None
+    first_timeout: float = FIRST_TIMEOUT
+
+    def over(self, link: Link) -> DtlsLink:
+        return DtlsLink(
+            link, server=self.server, client=self.client, refused=self.refused, first_timeout=self.first_timeout
+        )
 
 
 def datagram_endpoint(
@@ -21,14 +42,17 @@ def datagram_endpoint(
     transmission: Transmission,
     tracer: Tracer | None,
     open_socket: OpenSocket,
+    dtls: Dtls | None = None,
 ) -> DatagramEndpoint:
     """Our own stack over UDP."""
-    link = UdpLink(host, port, open_socket=open_socket)
+    udp = UdpLink(host, port, open_socket=open_socket)
+    link = udp if dtls is None else dtls.over(udp)
     return DatagramEndpoint(link, limits=limits, transmission=transmission, tracer=tracer)
 
 
 STACKS: dict[str, Callable[..., Endpoint]] = {"aiocoap": AiocoapEndpoint, "datagram": datagram_endpoint}
 DEFAULT_STACK = "datagram"
+WITH_DTLS = "datagram"
 CONNECTED: dict[str, type[ConnectedEndpoint]] = {
     endpoint.scheme: endpoint for endpoint in (TcpEndpoint, WebSocketEndpoint)
 }
@@ -45,13 +69,22 @@ def open_endpoint(
     tracer: Tracer | None = None,
     count: Count | None = None,
     open_socket: OpenSocket = bind,
+    dtls: Dtls | None = None,
 ) -> Endpoint:
     """An endpoint, not started yet, of this stack or of `DEFAULT_STACK`; `count` is told of each datagram.
-    `open_socket` gives another network than the machine's own, see `lwm2m.testing`. Raises ValueError with a sentence
-    for a stack that does not exist."""
+    `open_socket` gives another network than the machine's own, see `lwm2m.testing`. With `dtls` it speaks coaps. Raises
+    ValueError with a sentence for a stack that does not exist or has no DTLS."""
     name = DEFAULT_STACK if stack is None else stack
     if name not in STACKS:
         raise ValueError(f"there is no CoAP stack {name!r}; choose from: {', '.join(sorted(STACKS))}")
     if count is not None:
         open_socket = counted(open_socket, count)
-    return STACKS[name](host, port, limits=limits, transmission=transmission, tracer=tracer, open_socket=open_socket)
+    if dtls is None:
+        return STACKS[name](
+            host, port, limits=limits, transmission=transmission, tracer=tracer, open_socket=open_socket
+        )
+    if name != WITH_DTLS:
+        raise ValueError(f"the CoAP stack {name!r} has no DTLS; the stack {WITH_DTLS!r} has")
+    return datagram_endpoint(
+        host, port, limits=limits, transmission=transmission, tracer=tracer, open_socket=open_socket, dtls=dtls
+    )

@@ -39,8 +39,8 @@ class SecurityStore(Protocol):
         """Whether there are credentials for this endpoint: then it shows these, and nothing else will do."""
         ...
 
-    def lists(self, identity: str) -> bool:
-        """Whether any endpoint shows this identity."""
+    def endpoint_of(self, identity: str) -> str | None:
+        """Who shows this identity."""
         ...
 
     def list(self) -> tuple[SecurityInfo, ...]:
@@ -84,8 +84,8 @@ class MemorySecurity:
     def knows(self, endpoint: str) -> bool:
         return endpoint in self._infos
 
-    def lists(self, identity: str) -> bool:
-        return identity in self._owners
+    def endpoint_of(self, identity: str) -> str | None:
+        return self._owners.get(identity)
 
     def list(self) -> tuple[SecurityInfo, ...]:
         return tuple(info for _, info in sorted(self._infos.items()))
