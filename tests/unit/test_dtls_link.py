@@ -1,0 +1,517 @@
+"""The DTLS link: many associations over one address, where they are, and what becomes of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeAlias
+
+import pytest
+
+from lwm2m.coap.carrier import Room
+from lwm2m.coap.dtls_link import Association, DtlsLink, HandshakeFailed, parse_uri
+from lwm2m.coap.endpoint import Unreachable
+from lwm2m.coap.link import Receiver
+from lwm2m.coap.message import Peer
+from lwm2m.coap.uri import parse_uri as parse_plain
+from lwm2m.dtls.alerts import Alert
+from lwm2m.dtls.connection import Closed
+from lwm2m.dtls.record import Kind, Writer
+from lwm2m.dtls.settings import ClientSettings, ServerSettings
+from lwm2m.security.credentials import PreSharedKey
+from tests.dtls_pair import IDENTITY, KEY, any_server, psk_client, rpk_client
+
+SERVER = ("192.0.2.1", 5684)
+SERVER_URI = "coaps://192.0.2.1"
+PATIENCE = 5.0
+
+Make: TypeAlias = Callable[..., Awaitable["Host"]]
+
+
+class Net:
+    """Datagrams between addresses. `renamed` is what a NAT makes of a sender; `lost` says of which nothing arrives."""
+
+    def __init__(self) -> None:
+        self.links: dict[tuple[str, int], Below] = {}
+        self.renamed: dict[tuple[str, int], tuple[str, int]] = {}
+        self.lost: Callable[[bytes], bool] = lambda _: False
+        self.sent: list[bytes] = []
+
+    def carry(self, datagram: bytes, source: tuple[str, int], target: tuple[str, int]) -> None:
+        self.sent.append(datagram)
+        if self.lost(datagram):
+            return
+        source = self.renamed.get(source, source)
+        inside = next((inner for inner, outer in self.renamed.items() if outer == target), target)
+        if inside in self.links:
+            asyncio.get_running_loop().call_soon(self.links[inside].arrived, datagram, source)
+
+
+class Below:
+    """A link of the net."""
+
+    def __init__(self, net: Net, address: tuple[str, int]) -> None:
+        self._net = net
+        self.address = address
+        self.uri = f"coap://{address[0]}:{address[1]}"
+        self._receiver: Receiver | None = None
+        self._peers: dict[tuple[str, int], Peer] = {}
+
+    async def open(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._net.links[self.address] = self
+
+    async def close(self) -> None:
+        self._receiver = None
+
+    async def peer(self, uri: str) -> Peer:
+        return self.at(parse_plain(uri))
+
+    def at(self, address: tuple[str, int]) -> Peer:
+        return self._peers.setdefault(address, Peer(self.address, address))
+
+    def send(self, datagram: bytes, peer: Peer) -> None:
+        self._net.carry(datagram, self.address, peer.address)
+
+    def room(self, peer: Peer) -> Room:  # noqa: ARG002  # the same for all
+        return Room(1024, 6)
+
+    def listen(self, listening: bool) -> None: ...
+
+    def arrived(self, datagram: bytes, source: tuple[str, int]) -> None:
+        if self._receiver is not None:
+            self._receiver.received(datagram, self.at(source))
+
+    def unreachable(self, address: tuple[str, int]) -> None:
+        assert self._receiver is not None
+        self._receiver.failed(self.at(address), "Connection refused")
+
+
+class Above:
+    """What the link tells."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[bytes, Peer]] = []
+        self.failures: list[tuple[Peer, str]] = []
+        self.gone: list[Peer] = []
+
+    def received(self, datagram: bytes, peer: Peer) -> None:
+        self.heard.append((datagram, peer))
+
+    def failed(self, peer: Peer, reason: str) -> None:
+        self.failures.append((peer, reason))
+
+    def lost(self, peer: Peer) -> None:
+        self.gone.append(peer)
+
+
+class Host:
+    """One link with what is below and above it."""
+
+    def __init__(self, net: Net, address: tuple[str, int], **roles: object) -> None:
+        self.below = Below(net, address)
+        self.above = Above()
+        self.refused: list[Closed] = []
+        self.link = DtlsLink(
+            self.below,
+            refused=lambda _, closed: self.refused.append(closed),
+            first_timeout=0.05,
+            **roles,  # type: ignore[arg-type]
+        )
+
+    async def open(self) -> Host:
+        await self.link.open(self.above)
+        return self
+
+    async def shake_hands(self) -> Peer:
+        return await asyncio.wait_for(self.link.peer(SERVER_URI), PATIENCE)
+
+
+async def settled() -> None:
+    """Until everything that is on its way has arrived and was answered."""
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def net() -> Net:
+    return Net()
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[list[Host]]:
+    hosts: list[Host] = []
+    yield hosts
+    for host in hosts:
+        await host.link.close()
+
+
+@pytest.fixture
+def serve(net: Net, opened: list[Host]) -> Make:
+    async def make(settings: ServerSettings | None = None, **more: object) -> Host:
+        host = await Host(net, SERVER, server=settings or any_server(cid_length=4), **more).open()
+        opened.append(host)
+        return host
+
+    return make
+
+
+@pytest.fixture
+def join(net: Net, opened: list[Host]) -> Make:
+    async def make(number: int = 1, settings: ClientSettings | None = None, **more: object) -> Host:
+        chosen = settings or psk_client()
+        host = await Host(net, ("198.51.100.1", 40_000 + number), client=lambda _: chosen, **more).open()
+        opened.append(host)
+        return host
+
+    return make
+
+
+PLAIN = any_server(cid_length=0)
+
+
+async def says(host: Host, peer: Peer, data: bytes, to: Host) -> Peer:
+    """The peer that the other host heard it from."""
+    host.link.send(data, peer)
+    await settled()
+    heard, sender = to.above.heard[-1]
+    assert heard == data
+    return sender
+
+
+async def test_both_ends_of_an_association_are_peers_with_an_identity(serve: Make, join: Make) -> None:
+    server, client = await serve(), await join()
+    peer = await client.shake_hands()
+    assert (peer.address, peer.identity) == (SERVER, "psk:lamp")
+    sender = await says(client, peer, b"hello", server)
+    assert (sender.identity, sender.address) == ("psk:lamp", client.below.address)
+    assert await says(server, sender, b"yes", client) is peer
+    assert await client.shake_hands() is peer
+    assert (server.link.uri, server.link.address) == ("coaps://192.0.2.1:5684", SERVER)
+
+
+async def test_those_who_ask_for_the_same_server_share_one_handshake(serve: Make, join: Make) -> None:
+    server, client = await serve(), await join()
+    first, second = await asyncio.gather(client.shake_hands(), client.shake_hands())
+    assert first is second
+    assert len(server.link._established) == 1
+
+
+async def test_the_client_hears_why_it_is_refused_and_so_does_the_server(
+    serve: Make, join: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    server, client = await serve(), await join(settings=ClientSettings(PreSharedKey(b"nobody", KEY)))
+    with pytest.raises(HandshakeFailed, match="unknown psk identity") as failed:
+        await client.shake_hands()
+    assert failed.value.alert == Alert.UNKNOWN_PSK_IDENTITY
+    assert [closed.alert for closed in server.refused] == [Alert.UNKNOWN_PSK_IDENTITY]
+    assert "nobody knows the PSK identity 'nobody'" in caplog.text
+    assert not server.link._shaking
+
+
+async def test_another_key_of_the_same_identity(serve: Make, join: Make) -> None:
+    await serve()
+    client = await join(settings=ClientSettings(PreSharedKey(IDENTITY, b"another")))
+    with pytest.raises(HandshakeFailed) as failed:
+        await client.shake_hands()
+    assert failed.value.alert == Alert.BAD_RECORD_MAC
+
+
+async def test_a_silent_server_and_one_that_is_not_there(join: Make) -> None:
+    client = await join()
+    trying = asyncio.create_task(client.shake_hands())
+    await settled()
+    client.below.unreachable(SERVER)
+    with pytest.raises(HandshakeFailed, match="Connection refused") as failed:
+        await trying
+    assert failed.value.alert is None
+    client.link._first_timeout = 0.002
+    with pytest.raises(HandshakeFailed, match="does not answer"):
+        await client.shake_hands()
+    assert not client.link._shaking
+
+
+async def test_icmp_ends_no_handshake_at_the_server(net: Net, serve: Make, join: Make) -> None:
+    server, client = await serve(), await join()
+    net.lost = lambda datagram: datagram[0] == Kind.HANDSHAKE and datagram[13] == 16
+    trying = asyncio.create_task(client.shake_hands())
+    await settled()
+    assert len(server.link._shaking) == 1
+    server.below.unreachable(client.below.address)
+    assert len(server.link._shaking) == 1
+    net.lost = lambda _: False
+    await trying
+
+
+async def test_icmp_about_an_association_is_told_and_ends_nothing(serve: Make, join: Make) -> None:
+    server, client = await serve(), await join()
+    peer = await client.shake_hands()
+    client.below.unreachable(SERVER)
+    assert client.above.failures == [(peer, "Connection refused")]
+    await says(client, peer, b"still there", server)
+
+
+async def test_a_forged_alert_ends_nothing(serve: Make, join: Make) -> None:
+    server, client = await serve(), await join()
+    peer = await client.shake_hands()
+    for host in (server, client):
+        other = client if host is server else server
+        host.below.arrived(Writer(0, first=9).write(Kind.ALERT, b"\2\x28"), other.below.address)
+    await says(client, peer, b"still there", server)
+
+
+# Who moves
+
+
+async def test_a_client_that_moves_stays_the_same_peer(net: Net, serve: Make, join: Make) -> None:
+    server, client = await serve(), await join()
+    peer = await client.shake_hands()
+    before = await says(client, peer, b"1", server)
+    net.renamed[client.below.address] = ("203.0.113.7", 7)
+    after = await says(client, peer, b"2", server)
+    assert after == before
+    assert (before.address, after.address) == (client.below.address, ("203.0.113.7", 7))
+    await says(server, before, b"3", client)
+    assert not server.above.gone
+
+
+async def test_without_connection_ids_nobody_moves(net: Net, serve: Make, join: Make) -> None:
+    server, client = await serve(PLAIN), await join()
+    peer = await client.shake_hands()
+    await says(client, peer, b"1", server)
+    net.renamed[client.below.address] = ("203.0.113.7", 7)
+    client.link.send(b"2", peer)
+    await settled()
+    assert [data for data, _ in server.above.heard] == [b"1"]
+
+
+async def test_only_the_newest_authentic_record_moves_a_peer(net: Net, serve: Make, join: Make) -> None:
+    server, client = await serve(), await join()
+    peer = await client.shake_hands()
+    net.lost = lambda datagram: datagram[0] == 25
+    client.link.send(b"older", peer)
+    client.link.send(b"newer", peer)
+    net.lost = lambda _: False
+    older, newer = net.sent[-2:]
+    elsewhere = ("203.0.113.7", 7)
+    server.below.arrived(newer[:-1] + b"\0", elsewhere)
+    assert not server.above.heard
+    server.below.arrived(newer, client.below.address)
+    server.below.arrived(older, elsewhere)
+    assert [sender.address for _, sender in server.above.heard] == [client.below.address] * 2
+    server.below.arrived(newer, elsewhere)
+    assert len(server.above.heard) == 2
+    await says(server, server.above.heard[0][1], b"where are you", client)
+
+
+async def test_two_clients_that_a_nat_gives_the_same_address_one_after_the_other(
+    net: Net, serve: Make, join: Make
+) -> None:
+    shared = ("203.0.113.7", 7)
+    keys = {b"one": KEY, b"two": KEY}
+    server = await serve(any_server(find_key=keys.get, cid_length=4))
+    first = await join(1, ClientSettings(PreSharedKey(b"one", KEY)))
+    second = await join(2, ClientSettings(PreSharedKey(b"two", KEY)))
+    net.renamed[first.below.address] = shared
+    to_first = await first.shake_hands()
+    net.renamed = {second.below.address: shared}
+    to_second = await second.shake_hands()
+    assert (await says(second, to_second, b"2", server)).identity == "psk:two"
+    net.renamed[first.below.address] = ("203.0.113.7", 8)
+    assert (await says(first, to_first, b"1", server)).identity == "psk:one"
+    assert not server.above.gone
+
+
+async def test_nobody_is_pushed_out_by_one_who_moves_to_its_address(net: Net, serve: Make, join: Make) -> None:
+    keys = {b"one": KEY, b"two": KEY}
+    server = await serve(any_server(find_key=keys.get, cid_length=4))
+    without = await join(1, ClientSettings(PreSharedKey(b"one", KEY), connection_id=None))
+    moving = await join(2, ClientSettings(PreSharedKey(b"two", KEY)))
+    to_one, to_two = await without.shake_hands(), await moving.shake_hands()
+    net.renamed[moving.below.address] = without.below.address
+    assert (await says(moving, to_two, b"2", server)).identity == "psk:two"
+    assert (await says(without, to_one, b"1", server)).identity == "psk:one"
+    assert not server.above.gone
+
+
+# Who begins anew
+
+
+@pytest.mark.parametrize("settings", [None, PLAIN], ids=["with ids", "without"])
+async def test_a_client_that_lost_its_state_takes_its_own_place(
+    serve: Make, join: Make, settings: ServerSettings | None
+) -> None:
+    server, client = await serve(settings), await join()
+    before = await says(client, await client.shake_hands(), b"1", server)
+    restarted = await join()
+    peer = await restarted.shake_hands()
+    after = await says(restarted, peer, b"2", server)
+    assert after != before
+    assert server.above.gone == [before]
+    assert len(server.link._established) == len(server.link._by_place) == 1
+    assert len(server.link._by_cid) == (1 if settings is None else 0)
+
+
+async def test_an_association_stands_until_the_new_handshake_is_through(net: Net, serve: Make, join: Make) -> None:
+    server, client = await serve(PLAIN), await join()
+    peer = await client.shake_hands()
+    forged = await join(settings=ClientSettings(PreSharedKey(b"nobody", KEY)))
+    with pytest.raises(HandshakeFailed):
+        await forged.shake_hands()
+    net.links[client.below.address] = client.below
+    await says(client, peer, b"still there", server)
+    assert not server.above.gone
+
+
+async def test_a_client_that_restarts_in_the_middle_is_not_kept_waiting(net: Net, serve: Make, join: Make) -> None:
+    server, client = await serve(), await join()
+    net.lost = lambda datagram: datagram[0] == Kind.HANDSHAKE and datagram[13] == 2
+    trying = asyncio.create_task(client.shake_hands())
+    await settled()
+    assert len(server.link._shaking) == 1
+    net.lost = lambda _: False
+    restarted = await join()
+    await restarted.shake_hands()
+    trying.cancel()
+    assert not server.link._shaking
+
+
+async def test_a_hello_that_comes_again_later_begins_nothing(net: Net, serve: Make, join: Make) -> None:
+    server, client = await serve(), await join()
+    peer = await client.shake_hands()
+    hello = net.sent[2]
+    for _ in range(3):
+        server.below.arrived(hello, client.below.address)
+    assert not server.link._shaking
+    await says(client, peer, b"x", server)
+
+
+# Resumption, ends, limits
+
+
+async def test_the_next_handshake_resumes_with_the_same_settings_only(net: Net, serve: Make, join: Make) -> None:
+    server, client = await serve(), await join()
+    peer = await client.shake_hands()
+    (session,) = server.link._sessions._kept
+    client.link.forget("psk:lamp")
+    await settled()
+    assert client.above.gone == [peer]
+    net.sent.clear()
+    await client.shake_hands()
+    assert any(session in datagram and datagram[13] == 2 for datagram in net.sent)
+    client.link.forget("psk:lamp")
+    await settled()
+    client.link._client = lambda _: psk_client(server_name="other.example")
+    net.sent.clear()
+    await client.shake_hands()
+    assert not any(session in datagram for datagram in net.sent)
+    assert len(server.link._sessions) == 2
+
+
+async def test_a_fatal_alert_takes_the_session_with_it(serve: Make, join: Make) -> None:
+    server, client = await serve(), await join()
+    peer = await client.shake_hands()
+    assert isinstance(peer.association, Association)
+    peer.association.connection.abort(Alert.INTERNAL_ERROR)
+    client.link._flush(peer.association)
+    await settled()
+    assert len(server.link._sessions) == 0
+    assert len(server.above.gone) == 1
+
+
+async def test_credentials_that_were_taken_back_end_what_they_began(serve: Make, join: Make) -> None:
+    server, client = await serve(), await join()
+    peer = await client.shake_hands()
+    server.link.forget("psk:other")
+    await settled()
+    assert not client.above.gone
+    server.link.forget("psk:lamp")
+    await settled()
+    assert client.above.gone == [peer]
+    assert not server.link._established
+    assert len(server.link._sessions) == 0
+    client.link.send(b"x", peer)
+    assert client.above.failures[-1][0] is peer
+
+
+async def test_everybody_hears_when_an_endpoint_stops(serve: Make, join: Make) -> None:
+    server, client = await serve(), await join()
+    peer = await client.shake_hands()
+    await server.link.close()
+    await settled()
+    assert client.above.gone == [peer]
+
+
+async def test_of_too_many_associations_the_one_that_was_silent_longest_goes(serve: Make, join: Make) -> None:
+    server = await serve(max_associations=2)
+    first, second, third = [await join(number) for number in (1, 2, 3)]
+    to_first, to_second = await first.shake_hands(), await second.shake_hands()
+    await says(first, to_first, b"I am there", server)
+    await third.shake_hands()
+    await settled()
+    assert second.above.gone == [to_second]
+    assert not first.above.gone
+    assert len(server.link._established) == len(server.link._by_place) == len(server.link._by_cid) == 2
+
+
+async def test_of_too_many_handshakes_the_oldest_goes_and_says_nothing_more(net: Net, serve: Make, join: Make) -> None:
+    server = await serve(max_handshakes=3)
+    net.lost = lambda datagram: datagram[0] == Kind.HANDSHAKE and datagram[13] == 16
+    trying = [asyncio.create_task((await join(number)).shake_hands()) for number in range(5)]
+    await settled()
+    assert len(server.link._shaking) == 3
+    assert [closed.reason for closed in server.refused] == ["too many handshakes at a time"] * 2
+    for task in trying:
+        task.cancel()
+
+
+async def test_small_records_make_small_blocks(serve: Make, join: Make) -> None:
+    server, client = await serve(), await join(settings=rpk_client(fragment_length=512))
+    peer = await client.shake_hands()
+    sender = await says(client, peer, b"x", server)
+    for host, other in ((client, peer), (server, sender)):
+        assert host.link.room(other) == Room(256, 4)
+        host.link.send(bytes(513), other)
+        assert "more than the peer takes" in host.above.failures[-1][1]
+
+
+async def test_who_only_serves_reaches_nobody_and_who_only_asks_answers_nobody(serve: Make, join: Make) -> None:
+    server, client = await serve(), await join()
+    with pytest.raises(Unreachable, match="waits for its peers"):
+        await server.link.peer("coaps://198.51.100.1:40001")
+    other = await join(2)
+    other.link._first_timeout = 0.002
+    with pytest.raises(HandshakeFailed, match="does not answer"):
+        await other.link.peer("coaps://198.51.100.1:40001")
+    assert not client.link._shaking
+
+
+@pytest.mark.parametrize(
+    ("uri", "place"),
+    [("coaps://h", ("h", 5684)), ("coaps://[::1]:9/", ("::1", 9)), ("coaps://1.2.3.4:65535", ("1.2.3.4", 65535))],
+)
+def test_uris(uri: str, place: tuple[str, int]) -> None:
+    assert parse_uri(uri) == place
+
+
+@pytest.mark.parametrize("uri", ["coap://h", "coaps://", "coaps://h:0", "coaps://h:x", "coaps://a@h", "coaps://h/x"])
+def test_what_is_no_uri_of_a_server(uri: str) -> None:
+    with pytest.raises(ValueError, match=r"coaps|port|host"):
+        parse_uri(uri)
+
+
+async def test_hellos_from_everywhere_leave_nothing_behind(serve: Make) -> None:
+    server = await serve()
+    other = DtlsLink(Below(Net(), ("198.51.100.1", 1)), client=lambda _: psk_client())
+    await other.open(Above())
+    trying = asyncio.create_task(other.peer(SERVER_URI))
+    await settled()
+    hello = other._inner._net.sent[0]  # type: ignore[attr-defined]
+    for number in range(2000):
+        server.below.arrived(hello, ("198.51.100.2", number))
+    link = server.link
+    assert not any((link._shaking, link._established, link._deadlines, link._by_cid, link._by_place))
+    trying.cancel()
+    await other.close()
