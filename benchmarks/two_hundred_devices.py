@@ -23,7 +23,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m import open_endpoint
 from lwm2m.model.path import Path
 from lwm2m.server import Notified, Server, ServerLimits
 from osap_bridge.bridge import Bridge
@@ -105,7 +105,7 @@ class Fleet:
 
     async def _set_up(self, exits: AsyncExitStack) -> None:
         folder = FilePath(exits.enter_context(tempfile.TemporaryDirectory(prefix="osap-fleet-")))
-        coap = AiocoapEndpoint("127.0.0.1", 0)
+        coap = open_endpoint("127.0.0.1", 0)
         limits = ServerLimits(max_observations_per_client=len(self._serials) + 1)
         self._server = await exits.enter_async_context(Server([coap], limits=limits))
         config = Config(

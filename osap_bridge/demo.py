@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import httpx
 
-from lwm2m import Address, AiocoapEndpoint, Path, Value
+from lwm2m import Address, Path, Value, open_endpoint
 from lwm2m.server import Server
 from lwm2m.web import app
 from lwm2m.web.nodes import records_of
@@ -49,7 +49,7 @@ class Demo:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as exits:
             folder = FilePath(exits.enter_context(tempfile.TemporaryDirectory(prefix="osap-bridge-demo-")))
-            coap = AiocoapEndpoint("127.0.0.1", 0)
+            coap = open_endpoint("127.0.0.1", 0)
             self.server = Server([coap])
             host, port = await self._web(exits)
             await exits.enter_async_context(self.server)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.coap.stacks import open_endpoint
 from lwm2m.model.record import NO_LINK, ObjectLink, Value
 from lwm2m.server import Server, ServerLimits
 from lwm2m.server.limits import DEFAULT_LIMITS
@@ -52,7 +52,7 @@ class Site(NamedTuple):
 @asynccontextmanager
 async def running_site(limits: ServerLimits = DEFAULT_LIMITS, *, queue_mode: bool = False) -> AsyncIterator[Site]:
     coap_log = CoapLog()
-    coap = AiocoapEndpoint("127.0.0.1", 0, tracer=coap_log)
+    coap = open_endpoint("127.0.0.1", 0, tracer=coap_log)
     server = Server([coap], limits=limits)
     async with (
         serving(app(server, coap_log), "127.0.0.1", 0) as (host, port),

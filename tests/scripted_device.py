@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
+from lwm2m.coap.stacks import open_endpoint
 from lwm2m.codec import decode, encode
 from lwm2m.errors import LwM2MError, NotFound
 from lwm2m.link_format import Link, serialize
@@ -59,7 +59,7 @@ class ScriptedDevice:
         self.observers: dict[Path, Subscription] = {}
         self.composite_observers: dict[tuple[Path, ...], Subscription] = {}
         self._server = server
-        self._coap = AiocoapEndpoint("::1" if "[" in server else "127.0.0.1", 0)
+        self._coap = open_endpoint("::1" if "[" in server else "127.0.0.1", 0)
         self._location: tuple[str, ...] = ()
 
     async def __aenter__(self) -> Self:

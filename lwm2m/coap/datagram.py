@@ -131,6 +131,7 @@ class _Running:
             transmission=transmission,
             clock=self._now,
             chance=CHANCE,
+            spread=random.random,
             wake=self._wake,
         )
         self.conversation = Conversation(

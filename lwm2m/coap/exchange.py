@@ -9,7 +9,8 @@
 * What the network reports ends the requests that wait for an answer; running observations stay.
 * Who is not verified gets no more than the guard allows: then a ping goes first.
 
-No IO; the clock, chance and the link are handed in."""
+No IO; the clock, the link and chance are handed in: `chance` is for numbers that nobody may guess, `spread` for the pauses
+between retransmissions."""
 
 from __future__ import annotations
 
@@ -69,6 +70,7 @@ class Exchanges:
         transmission: Transmission,
         clock: Clock,
         chance: Chance,
+        spread: Chance,
         wake: Wake,
     ) -> None:
         self._send = send
@@ -82,7 +84,7 @@ class Exchanges:
         self._duplicates = Duplicates(limits.max_duplicates)
         self._peers = PeerStates(limits.max_duplicates, EXCHANGE_LIFETIME)
         queue_length = limits.max_pending_per_peer + limits.max_observations_per_client
-        self._outgoing = Retransmission(send, guard, transmission, queue_length, chance)
+        self._outgoing = Retransmission(send, guard, transmission, queue_length, spread)
         self._handling: dict[tuple[Peer, bytes], Arrived] = {}
         self._to_acknowledge: deque[tuple[float, Arrived]] = deque()
 

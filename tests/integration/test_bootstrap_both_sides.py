@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from lwm2m.client import Client
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.coap.stacks import open_endpoint
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
 from lwm2m.operations.bootstrap import BootstrapDelete, BootstrapDiscover, BootstrapRead
@@ -36,7 +36,7 @@ PATIENCE = 15.0
 @asynccontextmanager
 async def bootstrapped(config: BootstrapConfig) -> AsyncIterator[tuple[BootstrapServer, Client]]:
     """A bootstrap server with this configuration, and a client that has nothing but its address."""
-    server = BootstrapServer([AiocoapEndpoint()], BootstrapConfigs({ENDPOINT: config}))
+    server = BootstrapServer([open_endpoint()], BootstrapConfigs({ENDPOINT: config}))
     async with server, Client(ENDPOINT, bootstrap=server.endpoints[0].uri) as client:
         yield server, client
 
@@ -62,7 +62,7 @@ def write(path: str, values: dict[str, Value]) -> WriteRecords:
 
 
 async def test_a_client_is_sent_to_its_server_and_registers_there() -> None:
-    async with Server([AiocoapEndpoint()]) as server:
+    async with Server([open_endpoint()]) as server:
         happenings = server.events()
         account = ServerAccount(server.endpoints[0].uri, 101, lifetime=300)
         config = account_config([account], more=[BootstrapDiscover(Path())])

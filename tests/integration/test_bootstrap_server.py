@@ -9,8 +9,8 @@ import aiocoap
 import pytest
 from aiocoap.numbers.codes import Code
 
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.endpoint import Transmission
+from lwm2m.coap.stacks import open_endpoint
 from lwm2m.codec import decode
 from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.library import shipped
@@ -32,7 +32,7 @@ CONFIGS = BootstrapConfigs({"dev1": account_config([PSK])})
 
 @pytest.fixture
 async def server() -> AsyncIterator[BootstrapServer]:
-    endpoint = AiocoapEndpoint("127.0.0.1", 0, transmission=FAST)
+    endpoint = open_endpoint("127.0.0.1", 0, transmission=FAST)
     async with BootstrapServer([endpoint], CONFIGS) as server:
         yield server
 
@@ -158,7 +158,7 @@ async def test_objects_1_and_2_are_read_and_what_was_read_is_in_the_log() -> Non
     ]
     configs = BootstrapConfigs(patterns={"dev*": BootstrapConfig(in_order(steps))})
     async with (
-        BootstrapServer([AiocoapEndpoint()], configs) as server,
+        BootstrapServer([open_endpoint()], configs) as server,
         ForeignBootstrapClient(server.endpoints[0].uri) as client,
     ):
         events = server.events()
@@ -176,7 +176,7 @@ async def test_a_step_that_may_fail_does_not_end_the_session() -> None:
     steps = (BootstrapStep(BootstrapRead(Path(2)), continue_on_error=True), *in_order([]))
     configs = BootstrapConfigs(default=BootstrapConfig(steps))
     async with (
-        BootstrapServer([AiocoapEndpoint()], configs) as server,
+        BootstrapServer([open_endpoint()], configs) as server,
         ForeignBootstrapClient(server.endpoints[0].uri) as client,
     ):
         events = server.events()
@@ -186,7 +186,7 @@ async def test_a_step_that_may_fail_does_not_end_the_session() -> None:
 
 
 async def test_too_many_sessions_are_put_off() -> None:
-    endpoint = AiocoapEndpoint()
+    endpoint = open_endpoint()
     configs = BootstrapConfigs(default=account_config([PSK]))
     async with (
         BootstrapServer([endpoint], configs, limits=BootstrapLimits(max_sessions=1)) as server,
@@ -203,7 +203,7 @@ async def test_too_many_sessions_are_put_off() -> None:
 
 
 async def test_a_server_that_stops_ends_its_sessions() -> None:
-    endpoint = AiocoapEndpoint()
+    endpoint = open_endpoint()
     server = BootstrapServer([endpoint], CONFIGS)
     await server.start()
     async with ForeignBootstrapClient(endpoint.uri) as client:

@@ -16,7 +16,7 @@ from pathlib import Path as FilePath
 
 import pytest
 
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.coap.stacks import open_endpoint
 from lwm2m.server import Registered, Server
 
 COMMAND = [sys.executable, "-c", "from osap_bridge.cli import main; main()"]
@@ -82,7 +82,7 @@ def state(tmp_path: FilePath) -> FilePath:
 
 
 async def test_a_gateway_and_a_simulated_device_in_processes_of_their_own(state):
-    coap = AiocoapEndpoint("127.0.0.1", 0)
+    coap = open_endpoint("127.0.0.1", 0)
     async with Server([coap]) as server:
         events = server.events()
         options = ("--state", state, "--server", coap.uri, "--lbs", "127.0.0.1:0", "--das", "127.0.0.1:0")
@@ -120,7 +120,7 @@ async def until_listed(state: FilePath, wanted: str) -> dict:
 
 
 async def test_one_client_for_all_where_that_is_asked_for(state, tmp_path):
-    coap = AiocoapEndpoint("127.0.0.1", 0)
+    coap = open_endpoint("127.0.0.1", 0)
     async with Server([coap]) as server:
         config = tmp_path / "bridge.toml"
         config.write_text(
@@ -159,13 +159,13 @@ async def test_a_taken_address_is_a_sentence(state, tmp_path):
 
 
 async def test_a_server_that_comes_later_is_found_and_the_wait_is_told(state):
-    coap = AiocoapEndpoint("127.0.0.1", 0)
+    coap = open_endpoint("127.0.0.1", 0)
     async with Server([coap]):
         uri = coap.uri
     options = ("--state", state, "--server", uri, "--lbs", "127.0.0.1:0", "--das", "127.0.0.1:0")
     async with running("run", *options) as gateway:
         await gateway.until(f"osap-bridge is not registered with {uri}")
-        server = Server([AiocoapEndpoint("127.0.0.1", int(uri.rpartition(":")[2]))])
+        server = Server([open_endpoint("127.0.0.1", int(uri.rpartition(":")[2]))])
         async with server:
             await gateway.until(f"osap-bridge is registered with {uri}")
         code, seconds = await gateway.interrupt()

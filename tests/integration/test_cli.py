@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 
 from lwm2m.cli import app as command
 from lwm2m.cli import render
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.message import Code, Response
+from lwm2m.coap.stacks import open_endpoint
 from lwm2m.errors import BadRequest, MethodNotAllowed
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
@@ -70,7 +70,7 @@ class Verbs:
 
 @pytest.fixture
 async def verbs() -> AsyncIterator[Verbs]:
-    coap = AiocoapEndpoint("127.0.0.1", 0)
+    coap = open_endpoint("127.0.0.1", 0)
     server = Server([coap])
     async with (
         serving(app(server), "127.0.0.1", 0) as (host, port),
@@ -239,7 +239,7 @@ async def test_an_observation_goes_on_until_it_is_cancelled(verbs: Verbs) -> Non
 
 @pytest.mark.parametrize("name", ["..", ".", "a/../b", 'é/#"%?', "%2F", "+ +", "composite", "tab\there", "日本"])
 async def test_any_endpoint_name_can_be_asked(name: str) -> None:
-    coap = AiocoapEndpoint("127.0.0.1", 0)
+    coap = open_endpoint("127.0.0.1", 0)
     server = Server([coap])
     async with (
         serving(app(server), "127.0.0.1", 0) as (host, port),

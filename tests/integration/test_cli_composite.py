@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.coap.stacks import open_endpoint
 from lwm2m.errors import BadRequest
 from lwm2m.model.path import Path
 from lwm2m.operations import Create, Delete, Execute, WriteComposite
@@ -104,7 +104,7 @@ async def test_a_device_is_made_to_bootstrap(verbs: Verbs) -> None:
 @pytest.fixture
 async def sleeper() -> AsyncIterator[Verbs]:
     """A device that sleeps."""
-    coap = AiocoapEndpoint("127.0.0.1", 0)
+    coap = open_endpoint("127.0.0.1", 0)
     server = Server([coap], limits=ServerLimits(awake_for=0.1))
     events = server.events()
     async with (

@@ -11,7 +11,7 @@ from pathlib import Path as FilePath
 
 import pytest
 
-from lwm2m import AiocoapEndpoint, Client, Path, Record, Server, with_folder
+from lwm2m import Client, Path, Record, Server, open_endpoint, with_folder
 from lwm2m.server import Registered
 
 EXAMPLES = FilePath(__file__).resolve().parent.parent.parent / "examples"
@@ -50,7 +50,7 @@ def test_an_example_is_short(name: str, lines: int) -> None:
 
 
 async def test_the_device_serves_its_own_object() -> None:
-    endpoint = AiocoapEndpoint("127.0.0.1", 0)
+    endpoint = open_endpoint("127.0.0.1", 0)
     definitions = with_folder(EXAMPLES / "objects")
     async with Server([endpoint], definitions) as server, asyncio.timeout(30):
         events = server.events()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lwm2m.address import Address
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.coap.stacks import open_endpoint
 from lwm2m.errors import BadRequest, InternalServerError, LwM2MError, NotFound
 from lwm2m.model.path import Path
 from lwm2m.server import Deregistered, Notified, NotRegistered, Registered, Server
@@ -142,7 +142,7 @@ def topology(request: pytest.FixtureRequest) -> str:
 @asynccontextmanager
 async def site_of(topology: str, folder: FilePath) -> AsyncIterator[Site]:
     async with AsyncExitStack() as exits:
-        coap = AiocoapEndpoint("127.0.0.1", 0)
+        coap = open_endpoint("127.0.0.1", 0)
         server = await exits.enter_async_context(Server([coap]))
         site = Site(topology, folder, server, coap.uri)
         await site.open()

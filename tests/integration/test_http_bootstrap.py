@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.coap.stacks import open_endpoint
 from lwm2m.server import BootstrapServer
 from lwm2m.web import bootstrap_app
 from lwm2m.web.serving import serving
@@ -38,7 +38,7 @@ class Site(NamedTuple):
 
 @pytest.fixture
 async def site() -> AsyncIterator[Site]:
-    server = BootstrapServer([AiocoapEndpoint()])
+    server = BootstrapServer([open_endpoint()])
     async with (
         serving(bootstrap_app(server), "127.0.0.1", 0) as (host, port),
         server,

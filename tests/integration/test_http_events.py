@@ -12,8 +12,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.message import Code
+from lwm2m.coap.stacks import open_endpoint
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.operations import Observe
@@ -168,7 +168,7 @@ async def test_a_reader_that_comes_back_gets_what_it_missed(site: Site) -> None:
 
 
 async def test_open_event_streams_end_when_serving_ends() -> None:
-    server = Server([AiocoapEndpoint("127.0.0.1", 0)])
+    server = Server([open_endpoint("127.0.0.1", 0)])
     loop = asyncio.get_running_loop()
     async with httpx.AsyncClient(timeout=10) as http:
         async with server, serving(app(server), "127.0.0.1", 0) as (host, port):

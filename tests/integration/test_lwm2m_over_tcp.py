@@ -93,6 +93,19 @@ async def test_a_lost_connection_is_opened_again_and_observations_go_on(
         assert seen.records[-1].value == 31.0
 
 
+async def test_a_connection_that_is_lost_again_and_again_is_no_busy_loop(
+    server: Server, endpoint: ConnectedEndpoint
+) -> None:
+    async with registered(endpoint.uri):
+        events = server.events()
+        endpoint.listen(False)
+        await until(events, Updated)
+        endpoint.listen(False)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.4):
+                await until(events, Updated)
+
+
 async def test_a_server_that_forgot_the_client_gets_a_register(endpoint: ConnectedEndpoint) -> None:
     first = Server([endpoint])
     await first.start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lwm2m import AiocoapEndpoint, Code
+from lwm2m import Code, open_endpoint
 from lwm2m.coap.endpoint import Traced
 from lwm2m.coap.message import Peer, Request, Response
 
@@ -14,7 +14,7 @@ def broken(traced: Traced) -> None:
 
 
 async def test_a_fault_while_tracing_is_logged_and_the_exchange_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    serving, asking = AiocoapEndpoint(tracer=broken), AiocoapEndpoint(tracer=broken)
+    serving, asking = open_endpoint(tracer=broken), open_endpoint(tracer=broken)
 
     def handler(request: Request, peer: Peer) -> Response:  # noqa: ARG001
         return Response(Code.CONTENT, b"1")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from lwm2m import AiocoapEndpoint, Code, ContentFormat, LwM2MError, NotRegistered, ObjectLink, Path, Record, Server
+from lwm2m import Code, ContentFormat, LwM2MError, NotRegistered, ObjectLink, Path, Record, Server, open_endpoint
 from lwm2m.operations import BootstrapDelete, BootstrapDiscover, BootstrapRead, WriteAttributes
 from lwm2m.server import (
     BootstrapServer,
@@ -57,7 +57,7 @@ def leshan() -> Iterator[LeshanPeer]:
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    async with Server([AiocoapEndpoint("127.0.0.1", 0)]) as server:
+    async with Server([open_endpoint("127.0.0.1", 0)]) as server:
         yield server
 
 
@@ -112,7 +112,7 @@ async def test_it_says_that_it_sleeps(leshan: LeshanPeer, server: Server) -> Non
 
 async def test_what_is_asked_while_it_sleeps_waits_for_its_update(leshan: LeshanPeer) -> None:
     limits = ServerLimits(awake_for=0.2)
-    async with Server([AiocoapEndpoint("127.0.0.1", 0)], limits=limits) as server:
+    async with Server([open_endpoint("127.0.0.1", 0)], limits=limits) as server:
         events = server.events()
         await start(leshan, server, "late", queue=True)
         await seen(events, Sleeping)
@@ -322,7 +322,7 @@ async def test_several_paths_are_observed_at_once(
 
 @pytest.fixture
 async def bootstrap_server() -> AsyncIterator[BootstrapServer]:
-    async with BootstrapServer([AiocoapEndpoint("127.0.0.1", 0)]) as server:
+    async with BootstrapServer([open_endpoint("127.0.0.1", 0)]) as server:
         yield server
 
 

@@ -67,6 +67,7 @@ class Script:
             transmission=Transmission(),
             clock=lambda: self.now,
             chance=lambda: 0.0,
+            spread=lambda: 0.0,
             wake=self.woken.append,
         )
         self.exchanges.serve = self.serve
