@@ -128,7 +128,7 @@ class Account:
         self._unsettled = 0
         self._reopening = False
         """The server is to be reached anew, with an Update; until then nothing reaches it, nor us."""
-        self._lost_at = -REOPEN_PAUSE
+        self._reopened_at = -REOPEN_PAUSE
         self._moved = asyncio.Event()
         self._due = Alarm(registration.deadline, clock, self._registration_due)
         self._reports = Alarm(lambda: self._management.reporting.deadline(), clock, self._report)
@@ -193,8 +193,8 @@ class Account:
             return
         self._begin_reopening()
         if reopen:
-            pause = max(ANSWER_FIRST, self._lost_at + REOPEN_PAUSE - self._clock())
-            self._lost_at = self._clock()
+            pause = max(ANSWER_FIRST, self._reopened_at + REOPEN_PAUSE - self._clock())
+            self._reopened_at = self._clock() + pause
             self.feed_later(Triggered(), pause)
 
     def go_over_to(self, uri: str) -> None:
