@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import ipaddress
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
@@ -41,6 +40,8 @@ MAX_ASSOCIATIONS = 100_000
 
 ClientSecurity: TypeAlias = Callable[[str], ClientSettings]
 """What to show a server, by the host of its URI. Raises ValueError with a sentence."""
+OwnSessions: TypeAlias = dict[tuple[str, int], tuple[ClientSettings, Session]]
+"""What we may resume, by the address of the server, with the settings that it was made with."""
 Refused: TypeAlias = Callable[[Peer, Closed], None]
 """Told of each handshake that failed, with the address it came from."""
 
@@ -48,17 +49,31 @@ log = logging.getLogger("lwm2m.dtls")
 
 
 class HandshakeFailed(Unreachable):
-    """`alert` is the TLS alert that was sent or received, None when the peer fell silent."""
+    """`alert` is the TLS alert that was sent or received, None when the peer fell silent; `by_peer` tells which."""
 
-    def __init__(self, sentence: str, alert: int | None) -> None:
+    def __init__(self, sentence: str, alert: int | None, *, by_peer: bool = False) -> None:
         super().__init__(sentence)
         self.alert = alert
+        self.by_peer = by_peer
 
 
 class Association:
-    """One connection, and where it is. It is the `association` of its peer. `random` is that of the client's hello."""
+    """One connection, and where it is. It is the `association` of its peer. `random` is that of the client's hello;
+    `is_resumed` tells that it goes on with an earlier session, `closed` how it ended."""
 
-    __slots__ = ("cid", "connection", "due", "opened", "peer", "place", "random", "session", "settings")
+    __slots__ = (
+        "cid",
+        "closed",
+        "connection",
+        "due",
+        "is_resumed",
+        "opened",
+        "peer",
+        "place",
+        "random",
+        "session",
+        "settings",
+    )
 
     def __init__(self, connection: Connection, place: Peer, cid: bytes = b"", random: bytes = b"") -> None:
         self.connection = connection
@@ -66,6 +81,8 @@ class Association:
         self.cid = cid
         self.random = random
         self.session = b""
+        self.is_resumed = False
+        self.closed: Closed | None = None
         self.settings: ClientSettings | None = None
         self.due: float | None = None
         self.peer: Peer | None = None
@@ -85,7 +102,8 @@ class Association:
 
 
 class DtlsLink:
-    """`server` lets clients in, `client` reaches servers; either may be missing."""
+    """`server` lets clients in, `client` reaches servers; either may be missing. `sessions` are those of our clients,
+    `own_sessions` those that we have with servers: they may outlive this link."""
 
     def __init__(
         self,
@@ -95,6 +113,7 @@ class DtlsLink:
         client: ClientSecurity | None = None,
         refused: Refused | None = None,
         sessions: Sessions | None = None,
+        own_sessions: OwnSessions | None = None,
         first_timeout: float = FIRST_TIMEOUT,
         max_handshakes: int = MAX_HANDSHAKES,
         max_associations: int = MAX_ASSOCIATIONS,
@@ -113,7 +132,7 @@ class DtlsLink:
         self._by_place: dict[Peer, Association] = {}
         self._shaking: OrderedDict[Peer, Association] = OrderedDict()
         self._by_cid: dict[bytes, Association] = {}
-        self._own_sessions: dict[tuple[str, int], tuple[ClientSettings, Session]] = {}
+        self._own_sessions: OwnSessions = {} if own_sessions is None else own_sessions
         self._deadlines: list[tuple[float, int, Association]] = []
         self._order = count()
         self._timer: asyncio.TimerHandle | None = None
@@ -299,6 +318,8 @@ class DtlsLink:
         peer = association.established(event.identity)
         association.session = b"" if event.session is None else event.session.key
         if association.opened is not None:
+            _, before_it = self._own_sessions.get(place.address, (None, None))
+            association.is_resumed = before_it is not None and before_it.key == association.session != b""
             if event.session is not None and association.settings is not None:
                 self._own_sessions[place.address] = association.settings, event.session
             association.settings = None
@@ -316,13 +337,15 @@ class DtlsLink:
     def _drop(self, association: Association, closed: Closed) -> None:
         """It is over. Whoever waits for it is told, and above what ended."""
         self._remove(association)
+        association.closed = closed
         place, opened, peer = association.place, association.opened, association.peer
         if closed.alert not in (None, Alert.CLOSE_NOTIFY):
             self._sessions.drop(association.session)
             self._own_sessions.pop(place.address, None)
         if opened is not None and not opened.done():
             self._own_sessions.pop(place.address, None)
-            opened.set_exception(HandshakeFailed(f"no secure session with {place}: {closed.reason}", closed.alert))
+            reason = f"no secure session with {place}: {closed.reason}"
+            opened.set_exception(HandshakeFailed(reason, closed.alert, by_peer=closed.by_peer))
         elif peer is not None and self._receiver is not None:
             self._receiver.lost(peer)
         elif peer is None and opened is None:
@@ -416,15 +439,6 @@ def parse_uri(uri: str) -> tuple[str, int]:
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError(f"{uri!r} has more than a host and a port")
     return parts.hostname, COAPS_PORT if port is None else port
-
-
-def is_literal(host: str) -> bool:
-    """Whether this is an address and no name."""
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
 
 
 def _bracketed(host: str) -> str:

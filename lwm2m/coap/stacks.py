@@ -9,7 +9,7 @@ from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.connected import ConnectedEndpoint, TcpEndpoint, WebSocketEndpoint
 from lwm2m.coap.counted_socket import Count, counted
 from lwm2m.coap.datagram import DatagramEndpoint
-from lwm2m.coap.dtls_link import ClientSecurity, DtlsLink, Refused
+from lwm2m.coap.dtls_link import ClientSecurity, DtlsLink, OwnSessions, Refused
 from lwm2m.coap.endpoint import Endpoint, Limits, Tracer, Transmission
 from lwm2m.coap.link import Link
 from lwm2m.coap.udp import UdpLink
@@ -21,16 +21,22 @@ from lwm2m.dtls.settings import ServerSettings
 @dataclass(frozen=True, slots=True)
 class Dtls:
     """DTLS between CoAP and UDP: `server` lets clients in, `client` reaches servers. `refused` is told of handshakes
-    that failed, with the address they came from."""
+    that failed, with the address they came from. `own_sessions` are those with servers, which outlive the endpoint."""
 
     server: ServerSettings | None = None
     client: ClientSecurity | None = None
     refused: Refused | None = None
+    own_sessions: OwnSessions | None = None
     first_timeout: float = FIRST_TIMEOUT
 
     def over(self, link: Link) -> DtlsLink:
         return DtlsLink(
-            link, server=self.server, client=self.client, refused=self.refused, first_timeout=self.first_timeout
+            link,
+            server=self.server,
+            client=self.client,
+            refused=self.refused,
+            own_sessions=self.own_sessions,
+            first_timeout=self.first_timeout,
         )
 
 

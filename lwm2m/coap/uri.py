@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-PORTS = {"coap": 5683, "coap+tcp": 5683, "coap+ws": 80}
+PORTS = {"coap": 5683, "coaps": 5684, "coap+tcp": 5683, "coap+ws": 80}
 """The port of each scheme that is spoken, where a URI names none."""
-SPEAKS = {"coap": "CoAP over UDP", "coap+tcp": "CoAP over TCP", "coap+ws": "CoAP over WebSockets"}
+SPEAKS = {
+    "coap": "CoAP over UDP",
+    "coaps": "CoAP over DTLS",
+    "coap+tcp": "CoAP over TCP",
+    "coap+ws": "CoAP over WebSockets",
+}
 
-LETTERS = {"coap": "U", "coap+tcp": "T", "coap+ws": "T", "tel": "S"}
+LETTERS = {"coap": "U", "coaps": "U", "coap+tcp": "T", "coaps+tcp": "T", "coap+ws": "T", "tel": "S"}
 
 
 class Place(NamedTuple):
@@ -48,3 +54,12 @@ def parse_uri(uri: str) -> tuple[str, int]:
     """Host and port of "coap://host:port", for UDP. Raises ValueError with a sentence."""
     place = place_of(uri, "coap")
     return place.host, place.port
+
+
+def is_literal(host: str) -> bool:
+    """Whether this is an address and no name."""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True

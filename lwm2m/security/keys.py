@@ -26,6 +26,12 @@ class FileKey:
     def __repr__(self) -> str:
         return "FileKey(...)"
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FileKey) and self._public == other._public
+
+    def __hash__(self) -> int:
+        return hash(self._public)
+
     @property
     def public_key(self) -> bytes:
         return self._public
