@@ -18,7 +18,7 @@ LONGEST_CHAIN = 16 * 1024
 MOST_CERTIFICATES = 10
 PEM_BEGIN = b"-----BEGIN CERTIFICATE-----"
 
-_UNREADABLE = (
+UNREADABLE = (
     ValueError,
     TypeError,
     OverflowError,
@@ -27,6 +27,7 @@ _UNREADABLE = (
     x509.InvalidVersion,
     x509.UnsupportedGeneralNameType,
 )
+"""What the readers of `cryptography` raise for what is no certificate, list or answer."""
 
 
 @contextmanager
@@ -35,7 +36,7 @@ def refusing_unreadable() -> Iterator[None]:
     certificates: what the reader raises then becomes CredentialsRefused."""
     try:
         yield
-    except _UNREADABLE:
+    except UNREADABLE:
         raise CredentialsRefused(Alert.BAD_CERTIFICATE, "the peer's certificate cannot be read") from None
 
 
@@ -57,7 +58,7 @@ def certificates_in(data: bytes) -> tuple[x509.Certificate, ...]:
         if PEM_BEGIN in data:
             return tuple(x509.load_pem_x509_certificates(data))
         return (x509.load_der_x509_certificate(data),)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise ValueError("there is no certificate that can be read, neither PEM nor DER") from None
 
 

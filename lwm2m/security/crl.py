@@ -6,14 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from lwm2m.security.certificates import called, public_key
+from lwm2m.security.certificates import UNREADABLE, called, public_key
 from lwm2m.security.finding import CLOCK_SKEW, Finding, Status
 
 PEM_BEGIN = b"-----BEGIN X509 CRL-----"
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class RevocationList:
             return cls._of(load(data), issuers)
         except _Refused:
             raise
-        except _UNREADABLE:
+        except UNREADABLE:
             raise ValueError("there is no revocation list that can be read, neither PEM nor DER") from None
 
     @classmethod

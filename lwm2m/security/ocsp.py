@@ -4,13 +4,13 @@ without a clock."""
 from __future__ import annotations
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
 
-from lwm2m.security.certificates import called
+from lwm2m.security.certificates import UNREADABLE, called
 from lwm2m.security.finding import CLOCK_SKEW, Finding, Status
 from lwm2m.security.paths import has_signed
 
@@ -18,7 +18,6 @@ LONGEST_ANSWER = 16 * 1024
 LONGEST_WITHOUT_END = 86_400.0
 """Seconds that an answer counts which does not say until when."""
 
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 _STATUS = {
     ocsp.OCSPCertStatus.GOOD: Status.GOOD,
     ocsp.OCSPCertStatus.REVOKED: Status.REVOKED,
@@ -65,7 +64,7 @@ def ocsp_status(answer: bytes, certificate: x509.Certificate, issuer: x509.Certi
         if single is None:
             raise OcspRefused(f"the OCSP answer is about another certificate than that of {name}")
         return _finding(single, wall)
-    except _UNREADABLE:
+    except UNREADABLE:
         raise OcspRefused(f"the OCSP answer for {name} cannot be read") from None
 
 
