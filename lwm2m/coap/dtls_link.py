@@ -195,6 +195,8 @@ class DtlsLink:
     def send(self, datagram: bytes, peer: Peer) -> None:
         association = peer.association
         if not isinstance(association, Association):
+            if self._receiver is not None:
+                self._receiver.failed(peer, f"there is no secure session with {peer}: it has to come back first")
             return
         try:
             protected = association.connection.send(datagram)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from lwm2m.coap.guard import Limits
 from lwm2m.coap.message import Peer, Request, Response, Subscription
@@ -26,6 +26,7 @@ __all__ = [
     "Observation",
     "Rejected",
     "RequestFailed",
+    "Secured",
     "TimedOut",
     "TooBusy",
     "Traced",
@@ -173,3 +174,12 @@ class Endpoint(Protocol):
         ...
 
     def events(self) -> AsyncIterator[AssociationLost]: ...
+
+
+@runtime_checkable
+class Secured(Protocol):
+    """An endpoint whose peers have shown who they are."""
+
+    def expel(self, identity: str) -> None:
+        """End the sessions of this identity, which is valid no more; nobody resumes them."""
+        ...

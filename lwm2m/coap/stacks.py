@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
+from lwm2m.coap.coaps import CoapsEndpoint
 from lwm2m.coap.connected import ConnectedEndpoint, TcpEndpoint, WebSocketEndpoint
 from lwm2m.coap.counted_socket import Count, counted
 from lwm2m.coap.datagram import DatagramEndpoint
@@ -52,8 +53,9 @@ def datagram_endpoint(
 ) -> DatagramEndpoint:
     """Our own stack over UDP."""
     udp = UdpLink(host, port, open_socket=open_socket)
-    link = udp if dtls is None else dtls.over(udp)
-    return DatagramEndpoint(link, limits=limits, transmission=transmission, tracer=tracer)
+    if dtls is not None:
+        return CoapsEndpoint(dtls.over(udp), limits=limits, transmission=transmission, tracer=tracer)
+    return DatagramEndpoint(udp, limits=limits, transmission=transmission, tracer=tracer)
 
 
 STACKS: dict[str, Callable[..., Endpoint]] = {"aiocoap": AiocoapEndpoint, "datagram": datagram_endpoint}

@@ -12,9 +12,13 @@ import pytest
 
 from lwm2m.coap.endpoint import Delivery, Endpoint, Transmission
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
-from lwm2m.coap.stacks import STACKS, open_endpoint
+from lwm2m.coap.stacks import STACKS, Dtls, open_endpoint
+from lwm2m.dtls.settings import ClientSettings, ServerSettings
+from lwm2m.security.credentials import PreSharedKey
 
 IMPATIENT = Transmission(ack_timeout=0.03, ack_random_factor=1.2, max_retransmit=9)
+LAMP = PreSharedKey(b"lamp", b"a key of sixteen")
+DTLS = Dtls(ServerSettings({LAMP.identity: LAMP.key}.get), lambda _host: ClientSettings(LAMP), first_timeout=0.1)
 
 
 class BadNetwork(asyncio.DatagramProtocol):
@@ -44,6 +48,12 @@ class BadNetwork(asyncio.DatagramProtocol):
             self._transport.sendto(data, target)
 
 
+def an_endpoint(stack: str) -> Endpoint:
+    if stack == "dtls":
+        return open_endpoint(transmission=IMPATIENT, dtls=DTLS)
+    return open_endpoint(stack=stack, transmission=IMPATIENT)
+
+
 @contextlib.asynccontextmanager
 async def bad_network(answerer: Endpoint, seed: int) -> AsyncIterator[tuple[BadNetwork, str]]:
     transport, network = await asyncio.get_running_loop().create_datagram_endpoint(
@@ -51,13 +61,13 @@ async def bad_network(answerer: Endpoint, seed: int) -> AsyncIterator[tuple[BadN
     )
     try:
         host, port = transport.get_extra_info("sockname")
-        yield network, f"coap://{host}:{port}"
+        yield network, f"{answerer.uri.partition(':')[0]}://{host}:{port}"
     finally:
         transport.close()
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("stack", sorted(STACKS))
+@pytest.mark.parametrize("stack", [*sorted(STACKS), "dtls"])
 async def test_everything_arrives_once_and_whole(stack: str, seed: int) -> None:
     handled: list[bytes] = []
     subscriptions: list[Subscription] = []
@@ -70,8 +80,7 @@ async def test_everything_arrives_once_and_whole(stack: str, seed: int) -> None:
             handled.append(request.payload)
         return Response(Code.CONTENT, request.payload)
 
-    asker = open_endpoint(stack=stack, transmission=IMPATIENT)
-    answerer = open_endpoint(stack=stack, transmission=IMPATIENT)
+    asker, answerer = an_endpoint(stack), an_endpoint(stack)
     await asker.start(handle)
     await answerer.start(handle)
     try:

@@ -1,0 +1,25 @@
+"""CoAP with DTLS below it, as an `Endpoint`."""
+
+from __future__ import annotations
+
+from lwm2m.coap.datagram import DatagramEndpoint
+from lwm2m.coap.dtls_link import DtlsLink
+from lwm2m.coap.endpoint import Limits, Tracer, Transmission
+
+
+class CoapsEndpoint(DatagramEndpoint):
+    """A `Secured` endpoint."""
+
+    def __init__(
+        self,
+        link: DtlsLink,
+        *,
+        limits: Limits = Limits(),  # noqa: B008  # immutable
+        transmission: Transmission = Transmission(),  # noqa: B008  # immutable
+        tracer: Tracer | None = None,
+    ) -> None:
+        super().__init__(link, limits=limits, transmission=transmission, tracer=tracer)
+        self._dtls = link
+
+    def expel(self, identity: str) -> None:
+        self._dtls.forget(identity)
