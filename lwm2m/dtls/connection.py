@@ -38,6 +38,8 @@ ATTEMPTS = 6
 LONGEST_PAUSE = 60.0
 QUICKEST_REPEAT = 0.25
 """Of the first pause: what a peer repeats, or the network doubles, is not answered with a whole flight more often."""
+UNANSWERED = "the peer does not answer the handshake"
+UNANSWERED_FINISHED = "the peer does not answer our Finished: the two keys may not be the same"
 UNREADABLE_FINISHED = 2
 """So many records in the place of the peer's Finished are taken as the sign of another key."""
 
@@ -161,8 +163,9 @@ class Connection:
         if self._deadline is None or now < self._deadline or self._closed:
             return []
         if self._attempts >= ATTEMPTS:
+            reason = UNANSWERED if self._reader is None else UNANSWERED_FINISHED
             self._end()
-            return [Closed(None, "the peer does not answer the handshake", by_peer=False)]
+            return [Closed(None, reason, by_peer=False)]
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
         self._transmit(now)
         return []
