@@ -309,12 +309,13 @@ class Connection:
         self._out += self._datagrams()
 
     def _datagrams(self) -> list[bytes]:
+        """Two pieces of a message share no datagram: GnuTLS reads the first one only."""
         datagrams: list[bytes] = []
         current = b""
         for sent in self._flight:
-            for plaintext in self._pieces(sent.content):
+            for at, plaintext in enumerate(self._pieces(sent.content)):
                 record = sent.writer.write(sent.kind, plaintext)
-                if current and len(current) + len(record) > LARGEST_DATAGRAM:
+                if current and (at or len(current) + len(record) > LARGEST_DATAGRAM):
                     datagrams.append(current)
                     current = b""
                 current += record
