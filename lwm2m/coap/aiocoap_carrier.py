@@ -39,6 +39,9 @@ class AiocoapRequest:
         if settled is not None and message.is_confirmable:
             self._layers.messages.expect_delivery(message, settled)
 
+    def disown(self) -> None:
+        """aiocoap remembers it all the same."""
+
     def ignore(self) -> None:
         if self.is_wanted:
             self._layers.tokens.ignore(self._pipe.request)

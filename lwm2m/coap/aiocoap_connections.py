@@ -43,6 +43,9 @@ class ConnectedRequest:
             log.error("an answer could not be sent: %s", error)
             self._connection.send(Packet(Code.INTERNAL_SERVER_ERROR, packet.token))
 
+    def disown(self) -> None:
+        """A connection has no messages that come twice."""
+
     def ignore(self) -> None:
         if self.is_wanted:
             self.is_wanted = False
@@ -134,7 +137,11 @@ class ConnectionCarrier:
     def _answered(traffic: _Traffic, packet: Packet) -> None:
         """Notifications that nobody waits for are answered by nothing. RFC 8323 §7"""
         listener = traffic.asked.get(packet.token)
-        if listener is not None and not listener.answered(packet, in_acknowledgement=False):
+        if (
+            listener is not None
+            and listener.believes(packet)
+            and not listener.answered(packet, in_acknowledgement=False)
+        ):
             _withdraw(traffic.asked, packet.token, listener)
 
     def _later(self, tell: Callable[..., None], what: object) -> Withdraw:

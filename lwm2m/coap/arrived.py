@@ -22,6 +22,7 @@ class Arrived:
         "_answering",
         "acknowledged",
         "confirmable",
+        "disowned",
         "is_handled_later",
         "is_wanted",
         "key",
@@ -51,6 +52,7 @@ class Arrived:
         self.key = key
         self.reply = b""
         self.acknowledged = False
+        self.disowned = False
         self.is_wanted = True
         self.is_handled_later = False
 
@@ -58,6 +60,9 @@ class Arrived:
         if self.is_wanted:
             self.is_wanted = False
             self._answering.answer(self, packet, settled)
+
+    def disown(self) -> None:
+        self.disowned = True
 
     def ignore(self) -> None:
         if self.is_wanted:

@@ -27,6 +27,11 @@ class Listener(Protocol):
         """The request is on the wire for the first time: it may have waited for its turn (NSTART)."""
         ...
 
+    def believes(self, packet: Packet) -> bool:
+        """Asked for each response with the token of the request, before anything follows from it. False: nothing shows
+        that it is from the peer, and it is as if it had not come."""
+        ...
+
     def answered(self, packet: Packet, *, in_acknowledgement: bool) -> bool:
         """A response with the token of the request: the first, and what follows on the same token until the request is
         withdrawn. False: not to be had; the carrier rejects it, and with it the request unless that was answered."""
@@ -60,6 +65,11 @@ class Incoming(Protocol):
     def answer(self, packet: Packet, settled: Settled | None = None) -> None:
         """At most once; nothing happens when it is wanted no more. `settled` is told what became of it where it left in
         a confirmable message of its own."""
+        ...
+
+    def disown(self) -> None:
+        """Nothing shows who sent it: what comes with the same message ID is another message. To be called before it is
+        answered or ignored, within `Serve`."""
         ...
 
     def ignore(self) -> None:

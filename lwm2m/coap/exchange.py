@@ -9,8 +9,8 @@
 * What the network reports ends the requests that wait for an answer; running observations stay.
 * Who is not verified gets no more than the guard allows: then a ping goes first.
 
-No IO; the clock, the link and chance are handed in: `chance` is for numbers that nobody may guess, `spread` for the pauses
-between retransmissions."""
+No IO; the clock, the link and chance are handed in: `chance` is for numbers that nobody may guess, `spread` for the
+pauses between retransmissions."""
 
 from __future__ import annotations
 
@@ -137,6 +137,7 @@ class Exchanges:
     # Requests
 
     def _receive_request(self, kind: int, mid: int, packet: Packet, datagram: bytes, peer: Peer, now: float) -> None:
+        """A token that is used again is a new request; who used it waits for the old one no more."""
         size = len(datagram)
         key = peer, datagram[2 : 4 + len(packet.token)]
         seen = self._duplicates.find(key, now)
@@ -145,18 +146,15 @@ class Exchanges:
                 self._send(seen, peer)
             return
         arrived = Arrived(self, peer, packet, kind == CON, mid, size, key)
-        if self._handling:
-            self._supersede(peer, packet.token)
+        earlier = self._handling.get((peer, packet.token)) if self._handling else None
         self.serve(arrived)
+        if arrived.disowned:
+            return
+        if earlier is not None:
+            earlier.ignore()
         self._duplicates.keep(key, arrived.reply)
         if arrived.is_wanted:
             self._handle_later(arrived, now)
-
-    def _supersede(self, peer: Peer, token: bytes) -> None:
-        """A token that is used again is a new request; who used it waits for the old one no more."""
-        earlier = self._handling.get((peer, token))
-        if earlier is not None:
-            earlier.ignore()
 
     def _handle_later(self, arrived: Arrived, now: float) -> None:
         self._handling[arrived.peer, arrived.packet.token] = arrived
@@ -223,6 +221,8 @@ class Exchanges:
     def _receive_response(self, kind: int, mid: int, packet: Packet, datagram: bytes, peer: Peer, now: float) -> None:
         state = self._peers.use(peer, now)
         asked = state.asked.get(packet.token) if state is not None else None
+        if asked is not None and not asked.listener.believes(packet):
+            return
         if kind == CON:
             self._receive_confirmable(mid, packet, datagram, peer, asked, now)
         elif kind == NON:

@@ -83,6 +83,9 @@ class Opened:
         if self._timer is None and not self.first.done():
             self._timer = self._loop.call_later(self._patience, self._late)
 
+    def believes(self, packet: Packet) -> bool:  # noqa: ARG002  # the carrier knows better than we do
+        return True
+
     def answered(self, packet: Packet, *, in_acknowledgement: bool) -> bool:
         if self.ended:
             return False

@@ -89,6 +89,7 @@ class FakeIncoming:
     answered: Packet | None = None
     settled: Settled | None = None
     ignored: bool = False
+    disowned: bool = False
 
     @property
     def size(self) -> int:
@@ -99,6 +100,9 @@ class FakeIncoming:
             assert self.answered is None
             assert not self.ignored
             self.answered, self.settled = packet, settled
+
+    def disown(self) -> None:
+        self.disowned = True
 
     def ignore(self) -> None:
         self.ignored = True

@@ -20,7 +20,7 @@ from lwm2m.coap.packet import OBSERVE, Packet
 LOCAL = ("192.0.2.1", 5683)
 PEER = Peer(LOCAL, ("198.51.100.7", 5683))
 OTHER = Peer(LOCAL, ("198.51.100.8", 5683))
-GET, CONTENT = 0x01, 0x45
+GET, CONTENT, UNAUTHORIZED = 0x01, 0x45, 0x81
 NOTHING = Packet(0)
 
 
@@ -32,9 +32,13 @@ class Asker:
     answers: list[Packet] = field(default_factory=list)
     failures: list[RequestFailed] = field(default_factory=list)
     wants: bool = True
+    doubted: tuple[bytes, ...] = ()
 
     def sent(self) -> None:
         self.sendings += 1
+
+    def believes(self, packet: Packet) -> bool:
+        return packet.payload not in self.doubted
 
     def answered(self, packet: Packet, *, in_acknowledgement: bool) -> bool:
         assert isinstance(in_acknowledgement, bool)
@@ -43,6 +47,11 @@ class Asker:
 
     def failed(self, failure: RequestFailed) -> None:
         self.failures.append(failure)
+
+
+def refuse(incoming: Incoming) -> None:
+    incoming.disown()
+    incoming.answer(Packet(UNAUTHORIZED, incoming.packet.token))
 
 
 @dataclass
@@ -141,6 +150,33 @@ def test_a_request_that_is_ignored_is_acknowledged() -> None:
     script.incoming[0].ignore()
     assert script.left() == [(ACK, 7, Packet(0))]
     assert not script.incoming[0].is_wanted
+
+
+def test_a_request_that_nobody_vouches_for_takes_the_place_of_none() -> None:
+    script = Script()
+    script.hears(CON, 6, ask())
+    serve = script.exchanges.serve
+    script.exchanges.serve = refuse
+    refused = (ACK, 7, Packet(UNAUTHORIZED, b"a"))
+    assert script.hears(CON, 7, ask()) == [refused]
+    assert script.hears(CON, 7, ask()) == [refused]
+    assert script.incoming[0].is_wanted
+    script.exchanges.serve = serve
+    script.hears(CON, 7, ask())
+    assert [incoming.is_wanted for incoming in script.incoming] == [False, True]
+
+
+@pytest.mark.parametrize("kind", [CON, NON, ACK])
+def test_an_answer_that_is_not_believed_might_as_well_not_have_come(kind: int) -> None:
+    script, asker = Script(), Asker(doubted=(b"forged",))
+    script.exchanges.ask(PEER, ask(), True, asker)
+    sent = script.left()
+    mid = sent[0][1]
+    assert script.hears(kind, mid, Packet(CONTENT, b"a", {}, b"forged")) == []
+    assert script.at(2) == sent
+    script.hears(ACK, mid, Packet(CONTENT, b"a", {}, b"true"))
+    assert [answer.payload for answer in asker.answers] == [b"true"]
+    assert asker.failures == []
 
 
 def test_a_request_is_repeated_until_time_is_up_and_ends_alone() -> None:
