@@ -82,9 +82,12 @@ class Issued:
         begin: datetime = TODAY - 100 * DAY,
         end: datetime = TODAY + 100 * DAY,
         key: ec.EllipticCurvePrivateKey | None = None,
+        public: ec.EllipticCurvePublicKey | None = None,
     ) -> Issued:
+        """For a new key; for `key`; or for `public`, whose private half is elsewhere."""
         own = key or new_key()
-        return Issued(_signed(common_name, own, self.certificate.subject, self.private, extensions, begin, end), own)
+        to = public or own.public_key()
+        return Issued(_signed(common_name, to, self.certificate.subject, self.private, extensions, begin, end), own)
 
     def authority(
         self,
@@ -142,18 +145,19 @@ def root(
     key = new_key()
     constraints = x509.BasicConstraints(True, None), True
     name = named(common_name)
-    return Issued(_signed(common_name, key, name, key, [constraints, *extensions], begin, end), key)
+    return Issued(_signed(common_name, key.public_key(), name, key, [constraints, *extensions], begin, end), key)
 
 
 def self_signed(common_name: str, *extensions: Extension) -> Issued:
     key = new_key()
-    certificate = _signed(common_name, key, named(common_name), key, extensions, TODAY - 100 * DAY, TODAY + 100 * DAY)
+    begin, end = TODAY - 100 * DAY, TODAY + 100 * DAY
+    certificate = _signed(common_name, key.public_key(), named(common_name), key, extensions, begin, end)
     return Issued(certificate, key)
 
 
 def _signed(
     common_name: str | None,
-    key: ec.EllipticCurvePrivateKey,
+    key: ec.EllipticCurvePublicKey,
     issuer: x509.Name,
     issuer_key: ec.EllipticCurvePrivateKey,
     extensions: Sequence[Extension],
@@ -161,7 +165,7 @@ def _signed(
     end: datetime,
 ) -> x509.Certificate:
     builder = x509.CertificateBuilder().subject_name(named(common_name)).issuer_name(issuer)
-    builder = builder.public_key(key.public_key()).serial_number(x509.random_serial_number())
+    builder = builder.public_key(key).serial_number(x509.random_serial_number())
     builder = builder.not_valid_before(begin).not_valid_after(end)
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)

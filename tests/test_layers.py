@@ -82,6 +82,7 @@ PURE_MODULES = [
     "lwm2m.security.paths",
     "lwm2m.security.pki",
     "lwm2m.security.secure_time",
+    "lwm2m.security.token_uri",
     "lwm2m.codec",
     "lwm2m.link_format",
     "lwm2m.attributes",

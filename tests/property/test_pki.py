@@ -1,6 +1,6 @@
 """Whatever a peer sends as a certificate or an answer about one: it is taken or refused, and nothing else happens.
 
-A change may hit what no signature covers, as the count of unused bits of the signature itself: then it changes nothing."""
+A change may hit what no signature covers, as the count of unused bits of a signature: then it changes nothing."""
 
 from __future__ import annotations
 
