@@ -89,6 +89,8 @@ PURE_MODULES = [
     "lwm2m.operations",
     "lwm2m.client.registration",
     "lwm2m.client.registration_order",
+    "lwm2m.client.security",
+    "lwm2m.client.alerts",
     "lwm2m.client.pairing",
     "lwm2m.client.queue_mode",
     "lwm2m.client.bootstrap",

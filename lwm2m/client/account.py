@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeAlias
 from lwm2m.attributes import Reason
 from lwm2m.client import events
 from lwm2m.client.alarm import Alarm
+from lwm2m.client.alerts import begins_anew, heard, is_final, reason
 from lwm2m.client.dispatch import DeviceManagement
 from lwm2m.client.observation import End, Observed
 from lwm2m.client.pairing import ServerAccount
@@ -22,6 +23,7 @@ from lwm2m.client.registration import (
     Due,
     Event,
     Failed,
+    GaveUp,
     Halt,
     Outcome,
     Refused,
@@ -62,7 +64,7 @@ NOT_FOR_YOU = Response(Code.NOT_FOUND)
 """To whoever is not the server that we are registered with. The contract of Endpoint knows no silence; this is short
 and says nothing."""
 
-_Negative: TypeAlias = Failed | Refused | WrongVersion
+_Negative: TypeAlias = Failed | Refused | WrongVersion | GaveUp
 _SETTLED = frozenset(State) - {State.UPDATING, State.REGISTERING}
 _SERVING = frozenset({State.REGISTERED, State.UPDATING})
 _log = logging.getLogger(__name__)
@@ -96,6 +98,14 @@ class Surroundings(Protocol):
     async def prepare(self, account: Account) -> None:
         """Before a Register: the way to the server has to be there. Raises OSError, Unreachable."""
         ...
+
+    def alerted(self, account: Account, alert: int) -> None:
+        """The server has refused or ended a session with this alert of TLS or DTLS."""
+        ...
+
+
+class _NewSession(Exception):
+    """The server knows nothing of the session that we registered in."""
 
 
 class Account:
@@ -316,8 +326,12 @@ class Account:
         me = asyncio.current_task()
         try:
             response = await self._exchanged(action)
+        except _NewSession:
+            result: Outcome | Restart = Restart()
         except (RequestFailed, OSError) as error:
-            result: Outcome = Failed(_reason(error))
+            if (alert := heard(error)) is not None:
+                self._surroundings.alerted(self, alert)
+            result = GaveUp(reason(error)) if is_final(error) else Failed(reason(error))
         else:
             result = outcome(action, response)
             self._surroundings.exchanged()
@@ -330,11 +344,11 @@ class Account:
             self._speak(self._registration.version)
             self._transport.uri = self.pair.uri
             await self._surroundings.prepare(self)
-            return await self._over_any_way(to_coap(self._operation(action)))
+            return await self._over_any_way(to_coap(self._operation(action)), registers=True)
         request = to_coap(self._operation(action))
         assert self._peer is not None
         if isinstance(action, SendUpdate) and (self._reopening or self._peer.association is not None):
-            return await self._over_any_way(request)
+            return await self._over_any_way(request, registers=False)
         timeout = GOODBYE_WITHIN if isinstance(action, SendDeregister) else None
         return await self._transport.running.request(self._peer, request, timeout)
 
@@ -343,15 +357,24 @@ class Account:
             self._version = version
             self._management = self._manage(version)
 
-    async def _over_any_way(self, request: Request) -> Response:
-        """Over the first way that is not refused; a name may stand for addresses that nobody listens on."""
+    async def _over_any_way(self, request: Request, *, registers: bool) -> Response:
+        """Over the first way that is not refused; a name may stand for addresses that nobody listens on. An
+        association that is silent is given up: the server may know nothing of it. Raises _NewSession for what only
+        goes on with a registration, where that would be over a session of its own: Core 1.1.1 wants a Register."""
         failure = Unreachable("no way to the server")
         async with aclosing(self._transport.peers()) as peers:
-            async for coap, self._peer in peers:
+            async for coap, peer in peers:
+                before, self._peer = self._peer, peer
+                if not registers and peer != before and begins_anew(peer):
+                    raise _NewSession
                 try:
-                    return await coap.request(self._peer, request)
+                    return await coap.request(peer, request)
                 except Unreachable as error:
                     failure = error
+                except TimedOut:
+                    if peer.association is not None:
+                        await self._transport.release()
+                    raise
         raise failure
 
     def _operation(self, action: Action) -> RegistrationOperation:
@@ -468,7 +491,3 @@ class Account:
 
 def _refusal(error: LwM2MError) -> Response:
     return Response(error.code, error.diagnostic.encode(), ContentFormat.TEXT if error.diagnostic else None)
-
-
-def _reason(error: Exception) -> str:
-    return str(error) or ("no answer" if isinstance(error, TimedOut) else type(error).__name__)

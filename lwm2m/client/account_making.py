@@ -41,14 +41,14 @@ class AccountMaking:
     threshold_mode: ThresholdMode
     actuator_of: Callable[[Path], Actuator]
     update: Callable[[Iterable[Record]], object]
-    reach: Callable[[str], Transport]
+    reach: Callable[[str, Path], Transport]
     surroundings: Surroundings
     clock: Callable[[], float]
     wall_clock: Callable[[], float]
 
     def account(self, pair: ServerAccount) -> Account:
         """One that has not said anything yet."""
-        transport = self.reach(pair.uri)
+        transport = self.reach(pair.uri, pair.security)
         return Account(
             pair,
             self._presentation(pair.server),

@@ -46,7 +46,10 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
+    """`is_final`: asking again within the day is of no use."""
+
     reason: str
+    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +129,9 @@ class BootstrapSequence:
         self._deadline = now + SILENCE
         return ()
 
-    def _retry(self, _event: BootstrapEvent, now: float) -> tuple[BootstrapAction, ...]:
+    def _retry(self, event: BootstrapEvent, now: float) -> tuple[BootstrapAction, ...]:
         self._deadline = now + FIRST_RETRY * 2 ** max(0, self._attempt - 1)
-        if self._attempt < TRIES:
+        if self._attempt < TRIES and not (isinstance(event, Failed) and event.is_final):
             return ()
         self.state = BootstrapState.RESTING
         self._attempt = 0
@@ -171,4 +174,4 @@ TRANSITIONS: dict[tuple[BootstrapState, type[BootstrapEvent]], tuple[BootstrapSt
     (_S.RESTING, Operated): (_S.RUNNING, _B._listen),
     **{(state, Abandon): (_S.IDLE, _B._rest) for state in BootstrapState},
 }
-"""(state, event) -> (next state, step); the last try leads to RESTING instead of WAITING."""
+"""(state, event) -> (next state, step); the last try, and one that fails for good, leads to RESTING, not WAITING."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from lwm2m.client import events
 from lwm2m.client.alarm import Alarm
+from lwm2m.client.alerts import is_final, reason
 from lwm2m.client.bootstrap import (
     Abandon,
     Accepted,
@@ -34,6 +35,7 @@ from lwm2m.coap.endpoint import Endpoint, RequestFailed, TimedOut, Unreachable
 from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.errors import LwM2MError
 from lwm2m.model.content_format import ContentFormat
+from lwm2m.model.path import Path
 from lwm2m.operations.bootstrap import (
     BootstrapFinish,
     BootstrapOperation,
@@ -68,12 +70,13 @@ class Configuring(Protocol):
 
 
 class Bootstrapping:
-    """`reach` makes the way to a URI. `endpoint` is our name; `preferred` the content format that we ask for."""
+    """`reach` makes the way to a URI with what a Security instance says. `endpoint` is our name; `preferred` the
+    content format that we ask for."""
 
     def __init__(
         self,
         client: Configuring,
-        reach: Callable[[str], Transport],
+        reach: Callable[[str, Path], Transport],
         endpoint: str,
         preferred: int | None,
         clock: Callable[[], float],
@@ -200,7 +203,7 @@ class Bootstrapping:
                     self._peer = peer
                     return
         except (RequestFailed, OSError) as error:
-            _log.info("the bootstrap server is not to be found yet: %s", error)
+            _log.info("the bootstrap server is not to be found yet: %s", reason(error))
 
     async def _ask(self) -> None:
         try:
@@ -208,7 +211,9 @@ class Bootstrapping:
             if response.code is Code.UNSUPPORTED_CONTENT_FORMAT and self._preferred is not None:
                 response = await self._request(None)
         except (RequestFailed, OSError) as error:
-            self._feed(Failed(str(error) or ("no answer" if isinstance(error, TimedOut) else type(error).__name__)))
+            if isinstance(error, TimedOut):
+                await self._leave()
+            self._feed(Failed(reason(error), is_final(error)))
             return
         if response.code.is_success:
             self._feed(Accepted())
@@ -236,10 +241,15 @@ class Bootstrapping:
         if self._transport is not None and self._transport.uri != account.uri:
             await self._transport.release()
             self._transport = None
-        self._transport = self._transport or self._reach(account.uri)
+        self._transport = self._transport or self._reach(account.uri, account.security)
         async with aclosing(self._transport.peers()) as peers:
             async for way in peers:
                 yield way
+
+    async def _leave(self) -> None:
+        """A session that the server knows nothing of any more would only be silent again."""
+        if self._transport is not None and self._peer is not None and self._peer.association is not None:
+            await self._transport.release()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         self._cancel()

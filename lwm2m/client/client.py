@@ -14,23 +14,26 @@ from lwm2m.client.access_control import controls_of
 from lwm2m.client.account import Account
 from lwm2m.client.account_making import AccountMaking
 from lwm2m.client.alarm import Alarm
+from lwm2m.client.alerts import heard_at_the_end
 from lwm2m.client.data_model import Actuator, DataModel
 from lwm2m.client.events import Asleep, Awake, ClientEvent, EventStream, Registered
 from lwm2m.client.initial_accounts import BootstrapServer, add_accounts
 from lwm2m.client.network import Network
-from lwm2m.client.pairing import SERVER, bootstrap_account, server_accounts, short_server_id, uris_of
+from lwm2m.client.pairing import SERVER, bootstrap_account, security_at, server_accounts, short_server_id, uris_of
 from lwm2m.client.queue_mode import AWAKE_FOR, Wakefulness
 from lwm2m.client.registration import State, Triggered
+from lwm2m.client.security import SECURED, AccountSecurity
 from lwm2m.client.sending import send_to_each
 from lwm2m.client.servers import Servers
 from lwm2m.client.simulated import Simulated
 from lwm2m.client.standard_objects import device
 from lwm2m.client.standard_objects import server as server_object
 from lwm2m.client.standard_objects.standard_object import StandardObject
-from lwm2m.client.transport import Sockets, Transport
+from lwm2m.client.transport import Sockets, Transport, Way
 from lwm2m.client.versions import in_force, said_versions
 from lwm2m.coap import stacks
-from lwm2m.coap.connecting import connecting
+from lwm2m.coap.connecting import connecting, connecting_securely
+from lwm2m.coap.dtls_link import ClientSecurity, OwnSessions
 from lwm2m.coap.endpoint import Endpoint, Limits
 from lwm2m.coap.line import SCHEME as SERIAL
 from lwm2m.coap.line import Line
@@ -41,6 +44,8 @@ from lwm2m.model.definition import Definitions
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
+from lwm2m.security.credentials import SigningKey
+from lwm2m.security.paths import TrustStore
 
 GATHER = 0.1
 MAX_SMS = 32
@@ -52,10 +57,14 @@ class Client:
     the same Short Server ID.
 
     `records` are the initial data model. `server` is one URI or several; each that no account of the data model has
-    gets one without security. Objects 1 and 3 are completed where they are missing or lack mandatory resources.
-    Without an actuator the client is a simulated device. `coap` is an Endpoint for this client alone that has not been
-    started; without it, or for URIs of other schemes, `open_endpoint` makes one for each local address that leads to a
-    server, and `connect` one for a scheme of connections and a local address, or for a line and its URI.
+    gets one, with `security` where its scheme needs it. Objects 1 and 3 are completed where they are missing or lack
+    mandatory resources. Without an actuator the client is a simulated device.
+    `coap` is an Endpoint for this client alone that has not been started; without it, or for URIs of other schemes,
+    `open_endpoint` makes one for each local address that leads to a server, and `connect` one for a scheme of
+    connections and a local address, or for a line and its URI. `connect_securely` makes those of schemes with keys, by
+    what to show, one for each account.
+    `signing_key` is the device's own private key, as in a token: for Security instances without one. Authorities in
+    `trust` vouch for servers.
     `binding` is what the servers are told where the data model does not say; without it that is the letter of the URI.
     `sms` is the number of the device, in digits, which a binding with S goes with.
     With `queue_mode` it sleeps `awake_for` seconds after the last exchange, until it has something to say.
@@ -81,6 +90,10 @@ class Client:
         coap: Endpoint | None = None,
         open_endpoint: Callable[[str], Endpoint] | None = None,
         connect: Callable[[str, str], Endpoint] | None = None,
+        connect_securely: Callable[[str, str, ClientSecurity, OwnSessions], Endpoint] | None = None,
+        security: AccountSecurity | None = None,
+        signing_key: SigningKey | None = None,
+        trust: TrustStore = TrustStore(),  # noqa: B008  # immutable
         network: Network | None = None,
         bootstrap: str | None = None,
         hold_off: int = 0,
@@ -107,13 +120,19 @@ class Client:
         self._version = version
         self._given_letters = _letters(binding, sms)
         asked = None if bootstrap is None else BootstrapServer(bootstrap, hold_off)
-        self._complete((server,) if isinstance(server, str) else tuple(server), asked, lifetime, binding, coap)
+        given = (server,) if isinstance(server, str) else tuple(server)
+        self._complete(given, asked, lifetime, binding, coap, security or AccountSecurity())
         self._actuator = actuator or self._simulated(wall_clock)
         self._clock = clock
         self._network = network
         self._events = EventStream()
         self._open_endpoint = open_endpoint or partial(stacks.open_endpoint, limits=limits)
         self._connect = connect or partial(connecting, limits=limits)
+        self._connect_securely = connect_securely or partial(connecting_securely, limits=limits)
+        self._own_sessions: OwnSessions = {}
+        self._signing_key = signing_key
+        self._trust = trust
+        self._wall = wall_clock
         self._sockets = Sockets(coap, self._make_endpoint, self._handle, self._connection_lost)
         self._queue_mode = queue_mode or "Q" in (binding or "")
         self._wakefulness = Wakefulness(awake_for)
@@ -258,6 +277,11 @@ class Client:
             for standard in self._objects.values():
                 standard.registered()
 
+    def alerted(self, account: Account, alert: int) -> None:
+        record = Record(account.pair.server.child(server_object.ALERT), alert)
+        if self.definitions.resource(record.path) is not None:
+            self.update([record])
+
     def moved(self, account: Account) -> None:
         self._servers.moved(account)
 
@@ -313,10 +337,11 @@ class Client:
         lifetime: int,
         binding: str | None,
         driver: Endpoint | None,
+        security: AccountSecurity,
     ) -> None:
         for uri in (*servers, *([asked.uri] if asked else [])):
             self._require_reachable(uri, driver)
-        add_accounts(self.data_model, servers, asked, lifetime, binding)
+        add_accounts(self.data_model, servers, asked, lifetime, binding, security)
         if not server_accounts(self.data_model) and bootstrap_account(self.data_model) is None:
             raise ValueError("a client needs a server or a bootstrap server")
         for account in server_accounts(self.data_model):
@@ -345,17 +370,31 @@ class Client:
             self.data_model.live(device.CURRENT_TIME, clock.now)
         return Simulated(self, self.definitions, clock)
 
-    def _make_endpoint(self, scheme: str, host: str) -> Endpoint:
-        return self._open_endpoint(host) if scheme == "coap" else self._connect(scheme, host)
+    def _make_endpoint(self, way: Way) -> Endpoint:
+        account, security = way.account, way.security
+        if account is not None and security is not None:
+            show = partial(security.client_settings, account, key=self._signing_key, trust=self._trust, wall=self._wall)
+            return self._connect_securely(way.scheme, way.where, show, self._own_sessions)
+        return self._open_endpoint(way.where) if way.scheme == "coap" else self._connect(way.scheme, way.where)
 
     def _connection_lost(self, peer: Peer) -> None:
         """While we sleep nobody reaches us anyway."""
         for account in self._servers.accounts:
             if account.is_of(peer):
+                if (alert := heard_at_the_end(peer)) is not None:
+                    self.alerted(account, alert)
                 account.connection_lost(reopen=self.is_awake)
 
-    def _reach(self, uri: str) -> Transport:
-        return Transport(self._sockets, uri)
+    def _reach(self, uri: str, security: Path) -> Transport:
+        return Transport(self._sockets, uri, partial(self._secured, security))
+
+    def _secured(self, security: Path, uri: str) -> tuple[Path, AccountSecurity] | None:
+        """What the Security instance with this URI says; None where it says that there is no security. Raises
+        UnusableSecurity."""
+        instance = security_at(self.data_model, security, uri)
+        found = AccountSecurity.of(self.data_model, instance)
+        found.require_fitting(uri, instance)
+        return (instance, found) if uri.partition(":")[0] in SECURED else None
 
 
 def _letters(binding: str | None, sms: str | None) -> frozenset[str]:

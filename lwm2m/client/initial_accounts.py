@@ -15,6 +15,7 @@ from lwm2m.client.pairing import (
     short_server_id,
     value_of,
 )
+from lwm2m.client.security import AccountSecurity
 from lwm2m.client.standard_objects import security, server
 from lwm2m.coap.uri import letter_of
 from lwm2m.model.path import Path
@@ -29,20 +30,25 @@ class BootstrapServer(NamedTuple):
 
 
 def add_accounts(
-    model: DataModel, servers: Sequence[str], bootstrap: BootstrapServer | None, lifetime: int, binding: str | None
+    model: DataModel,
+    servers: Sequence[str],
+    bootstrap: BootstrapServer | None,
+    lifetime: int,
+    binding: str | None,
+    shown: AccountSecurity,
 ) -> None:
-    """An account for each URI that no Security instance names. Server instances of the model without one are taken
-    first; a new one keeps trying for ever, unless there is a bootstrap server to ask. Without a binding each has the
-    letter of its URI."""
+    """An account for each URI that no Security instance names, with what is shown where the scheme needs keys. Server
+    instances of the model without one are taken first; a new one keeps trying for ever, unless there is a bootstrap
+    server to ask. Without a binding each has the letter of its URI."""
     if bootstrap is not None and not _is_named(model, bootstrap.uri):
-        model.update(security.bootstrap_account(model, bootstrap.uri, bootstrap.hold_off))
+        model.update(security.bootstrap_account(model, bootstrap.uri, bootstrap.hold_off, shown))
     for instance in server_instances(model):
         if short_server_id(model, instance) is None:
             model.update([Record(instance.child(server.SHORT_SERVER_ID), _free_id(model))])
     for uri in servers:
         if not _is_named(model, uri):
             number = _unpaired(model) or _add_server(model, persistent=bootstrap is None)
-            model.update(security.account(model, uri, number))
+            model.update(security.account(model, uri, number, shown))
     letters = {account.server: letter_of(account.uri) for account in server_accounts(model)}
     for instance in server_instances(model):
         model.update(server.completed(model, instance, lifetime, binding or letters.get(instance, "U")))

@@ -57,6 +57,19 @@ def uris_of(model: DataModel, short_server_id: int) -> list[str]:
     ]
 
 
+def security_at(model: DataModel, security: Path, uri: str) -> Path:
+    """The Security instance with this URI that is of the same server as `security`; that one itself without any."""
+    if value_of(model, security.child(URI)) == uri or is_bootstrap(model, security):
+        return security
+    number = short_server_id(model, security)
+    others = (
+        other
+        for other in security_instances(model)
+        if not is_bootstrap(model, other) and short_server_id(model, other) == number
+    )
+    return next((other for other in others if value_of(model, other.child(URI)) == uri), security)
+
+
 def bootstrap_account(model: DataModel) -> BootstrapAccount | None:
     for security in security_instances(model):
         if is_bootstrap(model, security):

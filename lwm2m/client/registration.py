@@ -85,7 +85,8 @@ class WrongVersion:
 
 @dataclass(frozen=True, slots=True)
 class GaveUp:
-    """The last try of the last sequence failed. Comes from `handle` itself."""
+    """The last try of the last sequence failed, which `handle` finds out itself; or one that no further try can
+    better."""
 
     reason: str
 
@@ -126,8 +127,8 @@ class Halt:
     """Be done at once, without a word to the server."""
 
 
-Outcome: TypeAlias = Accepted | Failed | Refused | WrongVersion
-Event: TypeAlias = Start | Due | Outcome | GaveUp | Changed | Triggered | Disable | Restart | Stop | Halt
+Outcome: TypeAlias = Accepted | Failed | Refused | WrongVersion | GaveUp
+Event: TypeAlias = Start | Due | Outcome | Changed | Triggered | Disable | Restart | Stop | Halt
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +297,7 @@ TRANSITIONS: dict[tuple[State, type[Event]], tuple[State, _Step]] = {
     (State.UPDATING, Accepted): (State.REGISTERED, _R._arm_update),
     (State.UPDATING, Failed): (State.REGISTERING, _R._start_over),
     (State.UPDATING, Refused): (State.REGISTERING, _R._start_over),
+    (State.UPDATING, GaveUp): (State.FAILED, _R._rest),
     (State.REGISTERED, Disable): (State.DISABLING, _R._send_deregister),
     (State.UPDATING, Disable): (State.DISABLING, _R._send_deregister),
     (State.DISABLING, Accepted): (State.DISABLED, _R._arm_enable),

@@ -59,14 +59,14 @@ class Owner(Protocol):
 
 
 class Servers:
-    """`make` builds an account, `reach` the way to a URI. `version` is the LwM2M version of the client, `versions` are
-    the object versions to tell in it."""
+    """`make` builds an account, `reach` the way to a URI with what a Security instance says. `version` is the LwM2M
+    version of the client, `versions` are the object versions to tell in it."""
 
     def __init__(
         self,
         client: Owner,
         make: Callable[[ServerAccount], Account],
-        reach: Callable[[str], Transport],
+        reach: Callable[[str, Path], Transport],
         version: str,
         versions: Mapping[int, str],
         clock: Callable[[], float],

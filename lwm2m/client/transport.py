@@ -2,7 +2,7 @@
 
 A client has one socket for each local address that leads to a server of its: almost always one. Servers share it, and
 are told apart by their own addresses. Servers on TCP or WebSockets share what connects from there; each has a
-connection of its own.
+connection of its own. An account with keys shares nothing: its socket lives as long as its keys stay what they are.
 """
 
 from __future__ import annotations
@@ -10,17 +10,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TypeAlias
+from typing import NamedTuple
 
 from lwm2m.client.local_address import local_hosts
+from lwm2m.client.security import SECURED, AccountSecurity, UnusableSecurity
 from lwm2m.coap.connected import ConnectedEndpoint
+from lwm2m.coap.dtls_link import HandshakeFailed
 from lwm2m.coap.endpoint import Endpoint, Handler, Unreachable
 from lwm2m.coap.line import SCHEME as SERIAL
 from lwm2m.coap.message import Peer, Subscription
 from lwm2m.coap.uri import Place, place_of
+from lwm2m.model.path import Path
 
-Way: TypeAlias = tuple[str, str]
-"""Scheme and local address; a serial line has none but its URI."""
+
+class Way(NamedTuple):
+    """Scheme and local address; a serial line has none but its URI. `security` is what the Security instance `account`
+    says, where the scheme needs keys."""
+
+    scheme: str
+    where: str
+    account: Path | None = None
+    security: AccountSecurity | None = None
 
 
 class Sockets:
@@ -30,7 +40,7 @@ class Sockets:
     def __init__(
         self,
         given: Endpoint | None,
-        make: Callable[[str, str], Endpoint],
+        make: Callable[[Way], Endpoint],
         handler: Handler,
         lost: Callable[[Peer], None],
     ) -> None:
@@ -57,7 +67,7 @@ class Sockets:
         """Raises OSError."""
         async with self._opening:
             if way not in self._open:
-                endpoint = self._make(*way)
+                endpoint = self._make(way)
                 await self._start(endpoint)
                 self._open[way] = endpoint
             self._users.setdefault(way, set()).add(user)
@@ -87,7 +97,7 @@ class Sockets:
 
     async def _start(self, endpoint: Endpoint) -> None:
         await endpoint.start(self._handler)
-        if isinstance(endpoint, ConnectedEndpoint):
+        if isinstance(endpoint, ConnectedEndpoint) or endpoint.uri.partition(":")[0] in SECURED:
             watching = self._watch(endpoint)
             self._watching[endpoint] = asyncio.get_running_loop().create_task(watching, name="lwm2m-connections")
 
@@ -104,12 +114,16 @@ class Sockets:
 
 
 class Transport:
-    """The way to one server, at `uri` now."""
+    """The way to one server, at `uri` now. `secure` says what is shown there, None for nothing; it raises
+    UnusableSecurity."""
 
-    def __init__(self, sockets: Sockets, uri: str) -> None:
+    def __init__(
+        self, sockets: Sockets, uri: str, secure: Callable[[str], tuple[Path, AccountSecurity] | None]
+    ) -> None:
         self._sockets = sockets
         self.uri = uri
-        self._way: Way = "", ""
+        self._secure = secure
+        self._way = Way("", "")
         self._endpoint: Endpoint | None = None
 
     async def ways(self) -> AsyncGenerator[Endpoint, None]:
@@ -130,18 +144,26 @@ class Transport:
 
     async def peers(self) -> AsyncGenerator[tuple[Endpoint, Peer], None]:
         """The same, with the server there. What cannot be connected is left out. Raises Unreachable where nothing can
-        be, OSError."""
+        be, OSError; a server that has refused us is not looked for elsewhere."""
         failure: Exception | None = None
         found = False
         async with aclosing(self.ways()) as ways:
             async for endpoint in ways:
                 try:
                     peer = await endpoint.peer(self.uri)
+                except UnusableSecurity:
+                    raise
+                except HandshakeFailed as error:
+                    failure = error
+                    if error.alert is not None:
+                        break
                 except (Unreachable, ValueError) as error:
                     failure = error
                 else:
                     found = True
                     yield endpoint, peer
+        if isinstance(failure, HandshakeFailed) and not found:
+            raise failure
         if not found and failure is not None:
             raise Unreachable(str(failure)) from failure
 
@@ -164,10 +186,12 @@ class Transport:
 
     async def _possible(self) -> list[Way]:
         """Raises Unreachable."""
+        account, security = self._secure(self.uri) or (None, None)
         if self.uri.partition(":")[0] == SERIAL:
-            return [(SERIAL, self.uri)]
+            return [Way(SERIAL, self.uri)]
         place = self._place()
-        return [(place.scheme, host) for host in await local_hosts(place.host, place.port)]
+        hosts = await local_hosts(place.host, place.port)
+        return [Way(place.scheme, host, account, security) for host in hosts]
 
     def _place(self) -> Place:
         """Raises Unreachable."""
