@@ -35,8 +35,8 @@ class SecurityStore(Protocol):
         """Whether a peer that has shown this identity may speak as this endpoint."""
         ...
 
-    def knows(self, endpoint: str) -> bool:
-        """Whether there are credentials for this endpoint: then it shows these, and nothing else will do."""
+    def get(self, endpoint: str) -> SecurityInfo | None:
+        """The credentials of this endpoint: it shows these, and nothing else will do."""
         ...
 
     def endpoint_of(self, identity: str) -> str | None:
@@ -81,8 +81,8 @@ class MemorySecurity:
         info = self._infos.get(endpoint)
         return info is not None and identity is not None and info.identity == identity
 
-    def knows(self, endpoint: str) -> bool:
-        return endpoint in self._infos
+    def get(self, endpoint: str) -> SecurityInfo | None:
+        return self._infos.get(endpoint)
 
     def endpoint_of(self, identity: str) -> str | None:
         return self._owners.get(identity)

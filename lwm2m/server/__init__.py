@@ -1,5 +1,6 @@
 """The LwM2M server and the bootstrap server: `Server`, `BootstrapServer` and the values they speak in."""
 
+from lwm2m.server.admission import Admission, Refused
 from lwm2m.server.answers import Answer, InvalidAnswer
 from lwm2m.server.bootstrap import BootstrapEvent, BootstrapEventStream, BootstrapLimits, BootstrapServer
 from lwm2m.server.bootstrap_accounts import (
@@ -48,6 +49,7 @@ from lwm2m.server.submissions import NotQueued
 
 __all__ = [
     "AccessControl",
+    "Admission",
     "Answer",
     "Awake",
     "BootstrapConfig",
@@ -75,6 +77,7 @@ __all__ = [
     "Overflow",
     "PreSharedKey",
     "QueuedRequest",
+    "Refused",
     "Registered",
     "Registration",
     "RequestAnswered",

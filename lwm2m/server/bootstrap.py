@@ -19,6 +19,7 @@ from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import shipped
 from lwm2m.operations.bootstrap import BootstrapOperation, BootstrapRequest, request_from_coap, to_coap
+from lwm2m.server.admission import Admission, Refused
 from lwm2m.server.bootstrap_config import BootstrapConfig, BootstrapConfigs
 from lwm2m.server.bootstrap_history import History
 from lwm2m.server.bootstrap_log import OSCORE, LogEntry, SessionEvent, SessionLog, SessionOutcome, shortened
@@ -30,6 +31,7 @@ from lwm2m.server.bootstrap_session import (
     Start,
     Unanswered,
 )
+from lwm2m.server.store import StoreError
 from lwm2m.server.store.configurations import ConfigurationStore, MemoryConfigurations
 from lwm2m.server.streams import Broadcast, Stream
 
@@ -67,7 +69,7 @@ BootstrapEventStream: TypeAlias = Stream[BootstrapEvent]
 class BootstrapServer:
     """Serves on all `endpoints`. `configs` are those it always has; what `configure` is given is kept in `store`, and
     goes before them. `wall` gives Unix seconds. Each request to a client waits up to `timeout` seconds, None: as long
-    as CoAP retransmits."""
+    as CoAP retransmits. `admission` says who may be which client."""
 
     def __init__(
         self,
@@ -79,7 +81,9 @@ class BootstrapServer:
         limits: BootstrapLimits = BootstrapLimits(),  # immutable
         *,
         timeout: float | None = None,
+        admission: Admission | None = None,
     ) -> None:
+        self.admission = Admission() if admission is None else admission
         self.definitions = (shipped() if definitions is None else definitions).choose({OSCORE: OSCORE_VERSION})
         self.configs = configs
         self._store: ConfigurationStore = MemoryConfigurations() if store is None else store
@@ -105,7 +109,13 @@ class BootstrapServer:
 
     async def start(self) -> None:
         """Take in what the store kept, then serve. Raises StoreError, OSError when an address is taken."""
-        for name, config in (await self._store.load()).items():
+        await self.admission.open(self._endpoints, self._credentials_changed, self._refused)
+        try:
+            kept = await self._store.load()
+        except StoreError:
+            await self.admission.close()
+            raise
+        for name, config in kept.items():
             self.configs = self.configs.with_endpoint(name, config)
         serving: list[Endpoint] = []
         try:
@@ -116,6 +126,7 @@ class BootstrapServer:
             for endpoint in serving:
                 await endpoint.stop()
             await self._store.close()
+            await self.admission.close()
             raise
         self._is_serving = True
 
@@ -133,6 +144,7 @@ class BootstrapServer:
         for endpoint in self._endpoints:
             await endpoint.stop()
         await self._store.close()
+        await self.admission.close()
         self._broadcast.end()
 
     @property
@@ -193,20 +205,34 @@ class BootstrapServer:
         self._afterwards(partial(self._run, running))
 
     def _authorized(self, request: BootstrapRequest, peer: Peer) -> str:
-        """The endpoint name. An identity that the security layer proved speaks for the endpoint of its name only."""
-        endpoint = request.endpoint or peer.identity
+        """The endpoint name."""
+        endpoint = request.endpoint or self.admission.endpoint_of(peer.identity)
         if endpoint is None:
             raise BadRequest("ep, the endpoint name, is missing")
-        if peer.identity is not None and peer.identity != endpoint:
-            self._refuse(endpoint, peer, SessionEvent.UNAUTHORIZED, "the endpoint name is not yours")
+        self.admission.check(endpoint, peer)
         return endpoint
 
+    def _refused(self, refused: Refused) -> None:
+        """Whoever does not even say a name is known by its address."""
+        name = str(refused.peer) if refused.endpoint is None else refused.endpoint
+        self._note_refusal(name, refused.peer, SessionEvent.UNAUTHORIZED, refused.reason)
+
+    async def _credentials_changed(self, endpoint: str, gone: frozenset[str]) -> None:
+        running = self._running.get(endpoint)
+        if running is not None and (
+            running.peer.identity in gone or not self.admission.permits(endpoint, running.peer.identity)
+        ):
+            self._end(running, SessionOutcome.STOPPED)
+
     def _refuse(self, endpoint: str, peer: Peer, event: SessionEvent, reason: str) -> NoReturn:
+        self._note_refusal(endpoint, peer, event, reason)
+        raise BadRequest(reason)
+
+    def _note_refusal(self, endpoint: str, peer: Peer, event: SessionEvent, reason: str) -> None:
         entry = LogEntry(self._wall(), event, reason)
         number = next(self._numbers)
         self._history.refuse(SessionLog(number, endpoint, str(peer), SessionOutcome.REFUSED, (entry,)))
         self._broadcast.publish(BootstrapEvent(endpoint, number, entry))
-        raise BadRequest(reason)
 
     def _note(self, session: BootstrapSession, event: SessionEvent, message: str) -> None:
         session.note(LogEntry(self._wall(), event, message))

@@ -12,6 +12,7 @@ from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.operations.registration import Update
 from lwm2m.server import streams
+from lwm2m.server.admission import Refused
 from lwm2m.server.answers import Answer
 from lwm2m.server.queued import QueuedRequest
 from lwm2m.server.registry import Registration
@@ -19,9 +20,12 @@ from lwm2m.server.streams import Overflow, Stream
 
 
 class DeregistrationReason(StrEnum):
+    """`REVOKED`: the endpoint's credentials are others now, or none."""
+
     DEREGISTERED = "deregistered"
     EXPIRED = "expired"
     REPLACED = "replaced"
+    REVOKED = "revoked"
 
 
 class EndReason(StrEnum):
@@ -128,6 +132,7 @@ ServerEvent: TypeAlias = (
     | Awake
     | Sleeping
     | RequestAnswered
+    | Refused
     | Overflow
 )
 

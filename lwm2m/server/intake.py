@@ -23,6 +23,7 @@ from lwm2m.operations.registration import (
     Update,
     from_coap,
 )
+from lwm2m.server.admission import Admission
 from lwm2m.server.delivery import Delivery
 from lwm2m.server.events import Deregistered, DeregistrationReason, Registered, Sent, ServerEvent, Updated
 from lwm2m.server.observer import Observer
@@ -45,6 +46,7 @@ class Intake:
     def __init__(
         self,
         registry: Registry,
+        admission: Admission,
         requests: Requests,
         observer: Observer,
         delivery: Delivery,
@@ -56,6 +58,7 @@ class Intake:
         strict: bool,
     ) -> None:
         self._registry = registry
+        self._admission = admission
         self._requests = requests
         self._observer = observer
         self._delivery = delivery
@@ -93,16 +96,19 @@ class Intake:
     def _operation(self, request: Request, peer: Peer) -> RegistrationOperation:
         registration = self._registry.at(request.path)
         standing = UNSAID if registration is None else registration.standing
-        return from_coap(request, identity=peer.identity, standing=standing, strict=self._strict)
+        name = None if peer.identity is None else self._admission.endpoint_of(peer.identity)
+        return from_coap(request, identity=name, standing=standing, strict=self._strict)
 
     def _change(self, operation: Lasting, peer: Peer) -> RegistrationChange:
         """Raises LwM2MError."""
         match operation:
             case Update():
+                registration = self._registry.at(operation.location)
+                if registration is not None and registration.identity == peer.identity:
+                    self._admission.check(registration.endpoint, peer)
                 return self._registry.update(operation, peer, self._clock(), self._wall())
             case Register():
-                if peer.identity is not None and peer.identity != operation.endpoint:
-                    raise BadRequest("the endpoint name is not yours")
+                self._admission.check(operation.endpoint, peer)
                 return self._registry.register(operation, peer, self._clock(), self._wall())
             case Deregister():
                 return self._registry.deregister(operation, peer)
@@ -155,6 +161,7 @@ class Intake:
         if not candidates:
             raise NotFound("register first")
         for registration in candidates:
+            self._admission.check(registration.endpoint, peer)
             records = self._decode(operation.body, registration)
             if all(record.path.object_id in registration.objects for record in records):
                 self._afterwards(partial(self._publish, Sent(registration.endpoint, records)))

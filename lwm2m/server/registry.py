@@ -192,6 +192,11 @@ class Registry:
         before = self._owned(operation.location, peer)
         return self._apply(RegistrationChange(before.endpoint, before, None))
 
+    def end(self, endpoint: str) -> RegistrationChange | None:
+        """End it whoever's it is; None: there was none."""
+        before = self._by_endpoint.get(endpoint)
+        return None if before is None else self._apply(RegistrationChange(endpoint, before, None))
+
     def expire(self, now: float) -> tuple[RegistrationChange, ...]:
         """End every registration whose time is up."""
         gone = []

@@ -10,6 +10,7 @@ from lwm2m.coap.message import Ended, Peer, Response
 from lwm2m.model.definition import Definitions
 from lwm2m.operations.composite import ObserveComposite
 from lwm2m.operations.device_management import DeviceOperation, Observe, to_coap
+from lwm2m.server.admission import Admission
 from lwm2m.server.answers import Answer, read_answer
 from lwm2m.server.by_identity import ByIdentity
 from lwm2m.server.object_list import ObjectList
@@ -22,9 +23,15 @@ class Requests:
     """Sends from the endpoint that a client registered at, to where it was last heard, and to nobody else."""
 
     def __init__(
-        self, endpoints: Sequence[Endpoint], registry: Registry, definitions: Definitions, wall: Callable[[], float]
+        self,
+        endpoints: Sequence[Endpoint],
+        registry: Registry,
+        admission: Admission,
+        definitions: Definitions,
+        wall: Callable[[], float],
     ) -> None:
         self._endpoints = endpoints
+        self._admission = admission
         self._registry = registry
         self._definitions = definitions
         self._wall = wall
@@ -71,6 +78,8 @@ class Requests:
     def _way_to(self, registration: Registration) -> Endpoint:
         if not self._registry.is_reachable(registration):
             raise Unreachable(f"{registration.peer} belongs to another identity now")
+        if not self._admission.permits(registration.endpoint, registration.identity):
+            raise Unreachable(f"{registration.endpoint} has other credentials now than it registered with")
         if isinstance(registration.peer.association, Ended):
             raise Unreachable(f"the connection with {registration.endpoint} has ended")
         found = self._heard_at.get(registration.endpoint) or self._serving(registration.peer)

@@ -26,6 +26,7 @@ from lwm2m.operations import (
     WriteAttributes,
     paths_of,
 )
+from lwm2m.server.admission import Admission
 from lwm2m.server.aftermath import Aftermath
 from lwm2m.server.answers import Answer
 from lwm2m.server.commits import Commits
@@ -57,7 +58,8 @@ STORE_PATIENCE = 5.0
 
 
 class Server(Verbs):
-    """Serves on all `endpoints`, and answers a client only when `store` has kept what it said.
+    """Serves on all `endpoints`, and answers a client only when `store` has kept what it said. `admission` says who may
+    be which client; without it everybody may be everybody who shows nothing else.
 
     `clock` gives monotonic seconds, `wall` Unix seconds. `strict` refuses a Register with parameters that the
     specification does not know. Operations wait up to `timeout` seconds, None: as long as CoAP retransmits."""
@@ -72,7 +74,9 @@ class Server(Verbs):
         limits: ServerLimits = DEFAULT_LIMITS,
         *,
         strict: bool = False,
+        admission: Admission | None = None,
     ) -> None:
+        self.admission = Admission() if admission is None else admission
         self.definitions = shipped() if definitions is None else definitions
         self._endpoints = tuple(endpoints)
         self._store: Store = MemoryStore() if store is None else store
@@ -82,7 +86,7 @@ class Server(Verbs):
         self._broadcast = Broadcast(limits.max_events)
         self._aftermath = Aftermath()
         self._commits = Commits(self._store, self._undo)
-        self._requests = Requests(self._endpoints, self._registry, self.definitions, wall)
+        self._requests = Requests(self._endpoints, self._registry, self.admission, self.definitions, wall)
         self._delivery = Delivery(
             QueueMode(limits.max_queued_per_client, limits.awake_for),
             self._registry.get,
@@ -109,6 +113,7 @@ class Server(Verbs):
         )
         self._intake = Intake(
             self._registry,
+            self.admission,
             self._requests,
             self._observer,
             self._delivery,
@@ -135,10 +140,16 @@ class Server(Verbs):
 
     async def start(self) -> None:
         """Take in what the store kept, then serve. Raises StoreError, OSError when an address is taken."""
-        kept = await self._store.load()
+        await self.admission.open(self._endpoints, self._credentials_changed, self._broadcast.publish)
+        try:
+            kept = await self._store.load()
+        except StoreError:
+            await self.admission.close()
+            raise
         self._registry.restore(kept.registrations, self._clock(), self._wall())
         for endpoint, observed, *wish in kept.observations:
             self._observer.restore(endpoint, observed, Wish(*wish))
+        await self._end_the_unpermitted()
         await self._serve()
         self._connections.watch(self._endpoints)
         self._expiring = asyncio.create_task(self._expire(), name="lwm2m-expiry")
@@ -164,6 +175,7 @@ class Server(Verbs):
             await endpoint.stop()
         await self._drain()
         await self._store.close()
+        await self.admission.close()
         self._broadcast.end()
 
     @property
@@ -311,7 +323,28 @@ class Server(Verbs):
             for endpoint in serving:
                 await endpoint.stop()
             await self._store.close()
+            await self.admission.close()
             raise
+
+    async def _credentials_changed(self, endpoint: str, gone: frozenset[str]) -> None:
+        """Raises StoreError."""
+        registration = self._registry.get(endpoint)
+        if registration is None:
+            return
+        if registration.identity in gone or not self.admission.permits(endpoint, registration.identity):
+            await self._end_registration(registration)
+
+    async def _end_the_unpermitted(self) -> None:
+        """Of those that a store kept. Raises StoreError."""
+        for registration in self.registrations():
+            if not self.admission.permits(registration.endpoint, registration.identity):
+                await self._end_registration(registration)
+
+    async def _end_registration(self, registration: Registration) -> None:
+        change = self._registry.end(registration.endpoint)
+        if change is not None:
+            await self._commits.commit((change,))
+            self._intake.gone(registration, DeregistrationReason.REVOKED)
 
     def _lost(self, peer: Peer) -> None:
         for registration in self._registry.of_peer(peer):

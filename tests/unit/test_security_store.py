@@ -105,7 +105,7 @@ async def test_what_one_endpoint_shows_another_cannot_show(store: SecurityStore,
     await filled(store)
     with pytest.raises(IdentityTaken, match=r"'thief' cannot have the identity .*: another endpoint has it"):
         await store.add(other)
-    assert not store.knows("thief")
+    assert store.get("thief") is None
     assert store.psk(b"lamp-id") == SECRET
 
 
@@ -123,7 +123,7 @@ async def test_what_is_removed_is_gone(store: SecurityStore) -> None:
     assert await store.remove("lamp") == LAMP
     assert await store.remove("lamp") is None
     assert store.psk(b"lamp-id") is None
-    assert not store.knows("lamp")
+    assert store.get("lamp") is None
     assert not store.permits("lamp", "psk:lamp-id")
     assert await store.add(SecurityInfo("heir", PreSharedKey(b"lamp-id", SECRET))) is None
 

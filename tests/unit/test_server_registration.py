@@ -207,15 +207,15 @@ async def test_a_store_that_hangs_does_not_keep_the_server_from_stopping(
 
 
 async def test_a_proven_identity_registers_its_own_name_only(server: Server, endpoint: MemoryEndpoint) -> None:
-    assert (await endpoint.receive(register("bob"), peer(identity="alice"))).code is Code.BAD_REQUEST
+    assert (await endpoint.receive(register("bob"), peer(identity="x509:alice"))).code is Code.BAD_REQUEST
     assert server.registrations() == []
-    await registered(endpoint, "alice", peer(identity="alice"))
-    assert server.registration("alice").identity == "alice"
+    await registered(endpoint, "alice", peer(identity="x509:alice"))
+    assert server.registration("alice").identity == "x509:alice"
 
 
 async def test_only_its_owner_updates_or_ends_a_registration(server: Server, endpoint: MemoryEndpoint) -> None:
-    location = await registered(endpoint, "alice", peer(identity="alice"))
-    for stranger in (peer(), peer(identity="mallory")):
+    location = await registered(endpoint, "alice", peer(identity="x509:alice"))
+    for stranger in (peer(), peer(identity="x509:mallory")):
         for request in (Request(Code.POST, location), Request(Code.DELETE, location), register("alice")):
             assert (await endpoint.receive(request, stranger)).code is Code.BAD_REQUEST
     assert server.registration("alice").location == location
@@ -225,8 +225,8 @@ async def test_a_client_whose_address_another_identity_has_is_not_asked(
     server: Server, endpoint: MemoryEndpoint
 ) -> None:
     endpoint.answers["/3/0/0"] = text("Acme")
-    await registered(endpoint, "alice", peer(identity="alice"))
-    await registered(endpoint, "bob", peer(identity="bob"))
+    await registered(endpoint, "alice", peer(identity="x509:alice"))
+    await registered(endpoint, "bob", peer(identity="x509:bob"))
     with pytest.raises(Unreachable):
         await server.read("alice", "/3/0/0")
     assert endpoint.asked == []
@@ -253,8 +253,8 @@ async def test_a_send_is_that_of_the_client_which_has_the_object(server: Server,
 
 
 async def test_a_send_of_another_identity_is_not_taken(server: Server, endpoint: MemoryEndpoint) -> None:  # noqa: ARG001  # must run
-    await registered(endpoint, "alice", peer(identity="alice"))
-    answer = await endpoint.receive(send(b'[{"n":"/3/0/9","v":1}]'), peer(identity="mallory"))
+    await registered(endpoint, "alice", peer(identity="x509:alice"))
+    answer = await endpoint.receive(send(b'[{"n":"/3/0/9","v":1}]'), peer(identity="x509:mallory"))
     assert answer.code is Code.NOT_FOUND
 
 

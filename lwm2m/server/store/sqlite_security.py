@@ -35,7 +35,7 @@ class SqliteSecurity:
 
         self.psk = self._memory.psk
         self.permits = self._memory.permits
-        self.knows = self._memory.knows
+        self.get = self._memory.get
         self.endpoint_of = self._memory.endpoint_of
         self.list = self._memory.list
 
@@ -63,7 +63,7 @@ class SqliteSecurity:
 
     async def remove(self, endpoint: str) -> SecurityInfo | None:
         async with self._changing:
-            if not self._memory.knows(endpoint):
+            if self._memory.get(endpoint) is None:
                 return None
             if endpoint in self._given:
                 await self._write(endpoint, None)

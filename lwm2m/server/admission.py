@@ -1,0 +1,191 @@
+"""Which peer may speak as which endpoint, and what follows when that changes. lwm2m.md §9.2, §10.2."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from lwm2m.coap.endpoint import Endpoint, Secured
+from lwm2m.coap.message import Peer
+from lwm2m.errors import BadRequest, Unauthorized
+from lwm2m.security.credentials import x509_identity
+from lwm2m.security.info import SecurityInfo
+from lwm2m.security.store import MemorySecurity, SecurityStore, SecurityStoreError
+from lwm2m.server.store import StoreError
+
+log = logging.getLogger(__name__)
+
+TOLD_A_SECOND = 10
+"""So many refusals are told; strangers make as many as they like."""
+
+
+class Refused(NamedTuple):
+    """Somebody was not let in, and why: a handshake failed, or a peer that is not `endpoint` said that it is. The
+    reason is for the people who run the server."""
+
+    peer: Peer
+    reason: str
+    endpoint: str | None = None
+
+
+class Admission:
+    """An endpoint with credentials in `store` is served over these and nothing else. One without is served over NoSec
+    where `nosec` allows it (None: where there is no store), and over a certificate of its own name; credentials that
+    are added say otherwise. Whatever fails is a no."""
+
+    def __init__(
+        self,
+        store: SecurityStore | None = None,
+        *,
+        nosec: bool | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store: SecurityStore = MemorySecurity() if store is None else store
+        self._nosec = store is None if nosec is None else nosec
+        self._clock = clock
+        self._endpoints: Sequence[Endpoint] = ()
+        self._changed: Callable[[str, frozenset[str]], Awaitable[None]] | None = None
+        self._listener: Callable[[Refused], None] | None = None
+        self._second = 0.0
+        self._told = 0
+
+    async def open(
+        self,
+        endpoints: Sequence[Endpoint],
+        changed: Callable[[str, frozenset[str]], Awaitable[None]],
+        refused: Callable[[Refused], None],
+    ) -> None:
+        """`changed` hears of each endpoint whose credentials are others now, and of the identities that are valid no
+        more. Raises StoreError."""
+        try:
+            await self._store.load()
+        except SecurityStoreError as error:
+            raise StoreError(str(error)) from error
+        self._endpoints, self._changed, self._listener = endpoints, changed, refused
+
+    async def close(self) -> None:
+        self._changed = self._listener = None
+        try:
+            await self._store.close()
+        except SecurityStoreError:
+            log.exception("the credentials could not be closed")
+
+    def permits(self, endpoint: str, identity: str | None) -> bool:
+        return self.objection(endpoint, identity) == ""
+
+    def check(self, endpoint: str, peer: Peer) -> None:
+        """Raises BadRequest or Unauthorized, after telling why."""
+        reason = self.objection(endpoint, peer.identity)
+        if not reason:
+            return
+        self.refuse(peer, reason, endpoint)
+        if self._needs_oscore(endpoint) and not (peer.identity or "").startswith("oscore:"):
+            raise Unauthorized("requests of this endpoint are protected by OSCORE")
+        raise BadRequest("the endpoint name is not yours")
+
+    def objection(self, endpoint: str, identity: str | None) -> str:
+        """What speaks against it, "" when nothing does."""
+        try:
+            return self._objection(endpoint, identity)
+        except Exception:  # whatever keeps the store from an answer, it is no yes
+            log.exception("the credentials of %r could not be looked up", endpoint)
+            return "its credentials could not be looked up: see the log"
+
+    def endpoint_of(self, identity: str | None) -> str | None:
+        """The name of a peer that does not say one."""
+        if identity is None:
+            return None
+        try:
+            owner = self._store.endpoint_of(identity)
+        except Exception:  # as above
+            log.exception("the endpoint of %r could not be looked up", identity)
+            return None
+        kind, _, name = identity.partition(":")
+        return owner or (name if kind == "x509" else None)
+
+    def admits(self, identity: str) -> bool:
+        """Whether any endpoint may show this."""
+        return self._store.endpoint_of(identity) is not None
+
+    def psk(self, identity: bytes) -> bytes | None:
+        return self._store.psk(identity)
+
+    def list(self) -> tuple[SecurityInfo, ...]:
+        return self._store.list()
+
+    async def add(self, info: SecurityInfo) -> None:
+        """In place of what the endpoint had. Its sessions end unless nothing changed. Raises IdentityTaken,
+        StoreError."""
+        try:
+            before = await self._store.add(info)
+        except SecurityStoreError as error:
+            raise StoreError(str(error)) from error
+        if before != info:
+            await self._follow(info.endpoint, before)
+
+    async def remove(self, endpoint: str) -> SecurityInfo | None:
+        """What it had. Somebody else may have the keys: the sessions and the registration end. Raises StoreError."""
+        try:
+            before = await self._store.remove(endpoint)
+        except SecurityStoreError as error:
+            raise StoreError(str(error)) from error
+        if before is not None:
+            await self._follow(endpoint, before)
+        return before
+
+    async def revoke(self, identities: frozenset[str]) -> None:
+        """End what goes on under these identities, whose certificates are valid no more. Raises StoreError."""
+        self._expel(identities)
+        if self._changed is not None:
+            for identity in identities:
+                endpoint = self.endpoint_of(identity)
+                if endpoint is not None:
+                    await self._changed(endpoint, identities)
+
+    def refuse(self, peer: Peer, reason: str, endpoint: str | None = None) -> None:
+        """Tell of it, unless there are too many."""
+        now = self._clock()
+        if now - self._second >= 1.0:
+            self._second, self._told = now, 0
+        self._told += 1
+        if self._told > TOLD_A_SECOND:
+            return
+        who = str(peer) if endpoint is None else f"{endpoint!r} at {peer}"
+        log.warning("refused %s: %s", who, reason)
+        if self._listener is not None:
+            self._listener(Refused(peer, reason, endpoint))
+
+    async def _follow(self, endpoint: str, before: SecurityInfo | None) -> None:
+        gone = frozenset(() if before is None else before.identities)
+        self._expel(gone)
+        if self._changed is not None:
+            await self._changed(endpoint, gone)
+
+    def _expel(self, identities: frozenset[str]) -> None:
+        for endpoint in self._endpoints:
+            if isinstance(endpoint, Secured):
+                for identity in identities:
+                    endpoint.expel(identity)
+
+    def _objection(self, endpoint: str, identity: str | None) -> str:
+        store = self._store
+        if store.get(endpoint) is not None:
+            if store.permits(endpoint, identity):
+                return ""
+            if identity is None:
+                return "it came without security although it has credentials: let it use them, or remove them"
+            return f"it has shown {identity!r}, but its credentials are others: mend the client's, or add these"
+        if identity is None:
+            return "" if self._nosec else "there are no credentials for it: add some"
+        owner = store.endpoint_of(identity)
+        if owner is not None:
+            return f"it has shown {identity!r}, which is {owner!r}: give it credentials of its own"
+        if identity == x509_identity(endpoint):
+            return ""
+        return f"it has shown {identity!r}: add credentials that say so, or use the name of the certificate"
+
+    def _needs_oscore(self, endpoint: str) -> bool:
+        info = self._store.get(endpoint)
+        return info is not None and info.oscore is not None
