@@ -23,11 +23,11 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 
-from lwm2m import open_endpoint
+from lwm2m import Address, open_endpoint
 from lwm2m.model.path import Path
 from lwm2m.server import Notified, Server, ServerLimits
 from osap_bridge.bridge import Bridge
-from osap_bridge.config import Address, Config, Device
+from osap_bridge.config import Config, Device
 from osap_bridge.installed import find
 from osap_bridge.osap.device import OsapDevice
 from osap_bridge.osap.device_thing import DeviceInfo
