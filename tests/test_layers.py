@@ -204,9 +204,9 @@ def test_aiocoap_stays_in_coap(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_only_the_web_the_command_line_and_downloads_know_http(module: str) -> None:
+def test_only_the_web_the_command_line_and_what_fetches_know_http(module: str) -> None:
     uses = {name.split(".")[0] for name in imported(MODULES[module])} & {"fastapi", "uvicorn", "starlette", "httpx"}
-    shells = ("lwm2m.web", "lwm2m.cli", "lwm2m.client.download", "osap_bridge")
+    shells = ("lwm2m.web", "lwm2m.cli", "lwm2m.client.download", "lwm2m.security.fetching", "osap_bridge")
     assert not uses or any(lies_in(module, shell) for shell in shells)
 
 
