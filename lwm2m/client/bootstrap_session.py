@@ -20,6 +20,7 @@ from lwm2m.client.pairing import (
     short_server_id,
     value_of,
 )
+from lwm2m.client.security import Own
 from lwm2m.coap.message import Code, Response
 from lwm2m.codec import decode, default_format, encode
 from lwm2m.errors import BadRequest, NotAcceptable, NotFound, UnsupportedContentFormat
@@ -55,13 +56,22 @@ class Difference(NamedTuple):
 
 
 class BootstrapSession:
-    """`version` is the client's LwM2M version, `versions` are those of objects that have to be said."""
+    """`version` is the client's LwM2M version, `versions` are those of objects that have to be said; `own` is what the
+    device has for its security beside what it is told."""
 
-    def __init__(self, model: DataModel, definitions: Definitions, version: str, versions: Mapping[int, str]) -> None:
+    def __init__(
+        self,
+        model: DataModel,
+        definitions: Definitions,
+        version: str,
+        versions: Mapping[int, str],
+        own: Own = Own(),  # noqa: B008  # immutable
+    ) -> None:
         self._model = model.copy()
         self._definitions = definitions
         self._version = version
         self._versions = versions
+        self._own = own
         self._written: set[Path] = set()
         self._deleted: set[Path] = set()
 
@@ -79,7 +89,7 @@ class BootstrapSession:
                 self._delete(path)
                 return Response(Code.DELETED)
             case BootstrapFinish():
-                if problem := inconsistency(self._model, self._definitions):
+                if problem := inconsistency(self._model, self._definitions, self._own):
                     raise NotAcceptable(problem)
                 return Response(Code.CHANGED)
 

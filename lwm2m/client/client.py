@@ -22,7 +22,7 @@ from lwm2m.client.network import Network
 from lwm2m.client.pairing import SERVER, bootstrap_account, security_at, server_accounts, short_server_id, uris_of
 from lwm2m.client.queue_mode import AWAKE_FOR, Wakefulness
 from lwm2m.client.registration import State, Triggered
-from lwm2m.client.security import SECURED, AccountSecurity
+from lwm2m.client.security import SECURED, AccountSecurity, Own
 from lwm2m.client.sending import send_to_each
 from lwm2m.client.servers import Servers
 from lwm2m.client.simulated import Simulated
@@ -117,6 +117,7 @@ class Client:
         self._objects = {standard.object_id: standard for standard in objects}
         own = [record for standard in self._objects.values() for record in standard.records()]
         self.data_model = DataModel(map(self._checked, [*own, *records]))
+        self.own = Own(signing_key, trust)
         self._version = version
         self._given_letters = _letters(binding, sms)
         asked = None if bootstrap is None else BootstrapServer(bootstrap, hold_off)
@@ -130,8 +131,6 @@ class Client:
         self._connect = connect or partial(connecting, limits=limits)
         self._connect_securely = connect_securely or partial(connecting_securely, limits=limits)
         self._own_sessions: OwnSessions = {}
-        self._signing_key = signing_key
-        self._trust = trust
         self._wall = wall_clock
         self._sockets = Sockets(coap, self._make_endpoint, self._handle, self._connection_lost)
         self._queue_mode = queue_mode or "Q" in (binding or "")
@@ -373,7 +372,7 @@ class Client:
     def _make_endpoint(self, way: Way) -> Endpoint:
         account, security = way.account, way.security
         if account is not None and security is not None:
-            show = partial(security.client_settings, account, key=self._signing_key, trust=self._trust, wall=self._wall)
+            show = partial(security.client_settings, account, own=self.own, wall=self._wall)
             return self._connect_securely(way.scheme, way.where, show, self._own_sessions)
         return self._open_endpoint(way.where) if way.scheme == "coap" else self._connect(way.scheme, way.where)
 

@@ -18,22 +18,27 @@ from lwm2m.client.pairing import (
     short_server_id,
     value_of,
 )
+from lwm2m.client.security import MODE, Mode, Own, problem
 from lwm2m.client.standard_objects.server import binding
 from lwm2m.model.definition import Definitions
 from lwm2m.model.path import Path
 from lwm2m.model.record import ObjectLink
 
 _ACCESS_CONTROL, _OSCORE_OBJECT = 2, 21
-_MODE = 2
-_KEYS = {0: (3, 5), 1: (3, 4, 5), 2: (3, 4, 5), 3: (), 4: (4,)}
-"""Security Mode -> the resources of keys that it needs."""
 _LAST_ID = 65_534
 
 
-def inconsistency(model: DataModel, definitions: Definitions, *, bootstrap_alone: bool = False) -> str | None:
-    """What is wrong, in words without any value of object 0; None: nothing. `bootstrap_alone`: the account of a
-    bootstrap server is enough, as in a factory configuration."""
-    found = next(_problems(model, definitions), None)
+def inconsistency(
+    model: DataModel,
+    definitions: Definitions,
+    own: Own = Own(),  # noqa: B008  # immutable
+    *,
+    bootstrap_alone: bool = False,
+) -> str | None:
+    """What is wrong, in words without any value of object 0; None: nothing. `own` is what the device has for its
+    security beside that. `bootstrap_alone`: the account of a bootstrap server is enough, as in a factory
+    configuration."""
+    found = next(_problems(model, definitions, own), None)
     if found is not None or server_accounts(model):
         return found
     if bootstrap_alone and bootstrap_account(model) is not None:
@@ -41,9 +46,9 @@ def inconsistency(model: DataModel, definitions: Definitions, *, bootstrap_alone
     return "there is no server account"
 
 
-def _problems(model: DataModel, definitions: Definitions) -> Iterator[str]:
+def _problems(model: DataModel, definitions: Definitions, own: Own) -> Iterator[str]:
     for security in security_instances(model):
-        yield from _security_problems(model, security)
+        yield from _security_problems(model, security, own)
     for instance in server_instances(model):
         yield from _missing(model, definitions, instance)
         yield from _server_problems(model, instance)
@@ -56,14 +61,14 @@ def _problems(model: DataModel, definitions: Definitions) -> Iterator[str]:
         yield "there are two bootstrap accounts"
 
 
-def _security_problems(model: DataModel, security: Path) -> Iterator[str]:
-    if not value_of(model, security.child(URI)):
+def _security_problems(model: DataModel, security: Path, own: Own) -> Iterator[str]:
+    uri = value_of(model, security.child(URI))
+    if not uri:
         yield f"{security} has no URI"
-    mode = value_of(model, security.child(_MODE))
-    if not isinstance(mode, int) or mode not in _KEYS:
+    if value_of(model, security.child(MODE)) not in list(Mode):
         yield f"{security} has no security mode"
-    elif not all(value_of(model, security.child(key)) for key in _KEYS[mode]):
-        yield f"{security} lacks keys of its security mode"
+    elif (wrong := problem(model, security, str(uri), own)) is not None:
+        yield wrong
     link = value_of(model, security.child(OSCORE))
     if isinstance(link, ObjectLink) and not (
         link.object_id == _OSCORE_OBJECT and model.has(Path(link.object_id, link.instance_id))

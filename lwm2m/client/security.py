@@ -43,6 +43,15 @@ class Mode(IntEnum):
     EST = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What the device has beside object 0: a private key of its own, as in a token, for Security instances without
+    one; and authorities that vouch for servers."""
+
+    signing_key: SigningKey | None = None
+    trust: TrustStore = field(default_factory=TrustStore)
+
+
 class UnusableSecurity(Unreachable):
     """A Security instance that leads nowhere; the sentence says what is to be mended in it. Trying again changes
     nothing."""
@@ -113,18 +122,18 @@ class AccountSecurity:
                 f"security mode NoSec (3) into {instance.child(MODE)}"
             )
 
-    def credentials(self, instance: Path, key: SigningKey | None = None) -> Credentials:
-        """What to show the server. `key` is the device's own, for an instance without one. Raises UnusableSecurity."""
+    def credentials(self, instance: Path, own: Own) -> Credentials:
+        """What to show the server. Raises UnusableSecurity."""
         match self.mode:
             case Mode.PSK:
                 return self._pre_shared_key(instance)
             case Mode.RPK:
-                return RawPublicKey(self._key_for(self.identity, instance, key, "public key"))
+                return RawPublicKey(self._key_for(self.identity, instance, own, "public key"))
             case Mode.CERTIFICATE:
                 chain = _usable(lambda: certificates_of(self.identity), instance.child(IDENTITY))
                 spki = public_key(chain[0]) if chain else b""
-                own = self._key_for(spki, instance, key, "certificate")
-                return CertificateChain(tuple(map(encoded, chain)), own)
+                key = self._key_for(spki, instance, own, "certificate")
+                return CertificateChain(tuple(map(encoded, chain)), key)
             case Mode.EST:
                 raise UnusableSecurity(
                     f"{instance} has the security mode EST (4), which is not done here: write a certificate and its "
@@ -133,13 +142,11 @@ class AccountSecurity:
             case _:
                 raise UnusableSecurity(f"{instance.child(MODE)} is no mode with keys: write 0, 1 or 2")
 
-    def client_settings(
-        self, instance: Path, host: str | None, *, key: SigningKey | None = None, trust: TrustStore, wall: Wall
-    ) -> ClientSettings:
+    def client_settings(self, instance: Path, host: str | None, *, own: Own, wall: Wall) -> ClientSettings:
         """For a server at this host name or address; None: wherever it is. Raises UnusableSecurity."""
-        credentials = self.credentials(instance, key)
+        credentials = self.credentials(instance, own)
         name = self.server_name or host
-        check = None if self.mode == Mode.PSK else self._check(instance, name, trust, wall)
+        check = None if self.mode == Mode.PSK else self._check(instance, name, own.trust, wall)
         return _usable(
             lambda: ClientSettings(credentials, check, _indicated(name), self.suites or DEFAULT_SUITES),
             instance.child(SUITES if self.suites else SERVER_NAME),
@@ -152,13 +159,13 @@ class AccountSecurity:
             raise UnusableSecurity(f"{instance.child(SECRET_KEY)} is empty: write the pre-shared key")
         return _usable(lambda: PreSharedKey(self.identity, self.secret_key), instance)
 
-    def _key_for(self, spki: bytes, instance: Path, own: SigningKey | None, of: str) -> SigningKey:
+    def _key_for(self, spki: bytes, instance: Path, own: Own, of: str) -> SigningKey:
         """The private key, if it is that of this public key."""
         secret = instance.child(SECRET_KEY)
         if self.secret_key:
             key: SigningKey = _usable(lambda: FileKey.from_der(self.secret_key), secret)
-        elif own is not None:
-            key = own
+        elif own.signing_key is not None:
+            key = own.signing_key
         else:
             raise UnusableSecurity(f"{secret} is empty: write the private key of {instance.child(IDENTITY)}, as PKCS#8")
         if not spki:
@@ -180,13 +187,13 @@ class AccountSecurity:
         return ServerCheck(pin, usage, trust, name, wall)
 
 
-def problem(model: DataModel, instance: Path, uri: str, key: SigningKey | None, trust: TrustStore) -> str | None:
+def problem(model: DataModel, instance: Path, uri: str, own: Own) -> str | None:
     """Why no server can be reached with this Security instance; None: it can be tried."""
     try:
         security = AccountSecurity.of(model, instance)
         security.require_fitting(uri, instance)
         if security.mode != Mode.NO_SEC:
-            security.client_settings(instance, None, key=key, trust=trust, wall=lambda: None)
+            security.client_settings(instance, None, own=own, wall=lambda: None)
     except UnusableSecurity as error:
         return str(error)
     return None

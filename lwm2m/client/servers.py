@@ -24,6 +24,7 @@ from lwm2m.client.pairing import (
     value_of,
 )
 from lwm2m.client.registration import Changed, State
+from lwm2m.client.security import Own
 from lwm2m.client.standard_objects import server as server_object
 from lwm2m.client.transport import Transport
 from lwm2m.coap.message import Peer, Request, Response
@@ -48,6 +49,9 @@ class Owner(Protocol):
 
     @property
     def data_model(self) -> DataModel: ...
+
+    @property
+    def own(self) -> Own: ...
 
     def update(self, records: Iterable[Record]) -> frozenset[Path]: ...
 
@@ -168,7 +172,8 @@ class Servers:
         return bootstrap_account(self._model)
 
     def bootstrap_session(self) -> BootstrapSession:
-        return BootstrapSession(self._model, self._client.definitions, self._version, self._versions)
+        client = self._client
+        return BootstrapSession(self._model, client.definitions, self._version, self._versions, client.own)
 
     def adopt(self, session: BootstrapSession) -> None:
         removed, records, written = session.difference(self._model)

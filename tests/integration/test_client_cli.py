@@ -85,8 +85,8 @@ async def test_it_keeps_trying_where_nobody_listens() -> None:
 @pytest.mark.parametrize(
     ("options", "code", "sentence"),
     [
-        (("--server", "http://h", "--endpoint", "x"), 2, "not a coap://, coap+tcp:// or coap+ws:// URI"),
-        (("--bootstrap", "http://h", "--endpoint", "x"), 2, "not a coap://, coap+tcp:// or coap+ws:// URI"),
+        (("--server", "http://h", "--endpoint", "x"), 2, "is not a coap://, coaps://, "),
+        (("--bootstrap", "http://h", "--endpoint", "x"), 2, "is not a coap://, coaps://, "),
         (("--endpoint", "x"), 2, "a client needs --server, --bootstrap or --factory"),
         (("--server", "coap://h", "--endpoint", "x", "--version", "2.0"), 2, "is not one of 1.0, 1.1"),
         (("--server", "coap://h", "--endpoint", "x", "--binding", "X"), 2, "is not a binding"),

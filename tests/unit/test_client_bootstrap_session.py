@@ -186,6 +186,7 @@ def test_a_refused_finish_can_be_repaired() -> None:
 
 
 CONSISTENT = SECURITY | SERVER
+SECURE: dict[str, Value | None] = {"/0/0/0": "coaps://new"}
 
 
 @pytest.mark.parametrize(
@@ -194,9 +195,15 @@ CONSISTENT = SECURITY | SERVER
         ({}, None),
         ({"/0/0/0": ""}, "/0/0 has no URI"),
         ({"/0/0/2": 9}, "/0/0 has no security mode"),
-        ({"/0/0/2": 0}, "/0/0 lacks keys"),
-        ({"/0/0/2": 0, "/0/0/3": b"id", "/0/0/5": b"secret key"}, None),
-        ({"/0/0/2": 2, "/0/0/3": b"c", "/0/0/5": b"k"}, "/0/0 lacks keys"),
+        (SECURE | {"/0/0/2": 0}, "/0/0/3 is empty: write the identity of the pre-shared key"),
+        (SECURE | {"/0/0/2": 0, "/0/0/3": b"id"}, "/0/0/5 is empty: write the pre-shared key"),
+        (SECURE | {"/0/0/2": 0, "/0/0/3": b"id", "/0/0/5": b"secret key"}, None),
+        ({"/0/0/2": 0, "/0/0/3": b"id", "/0/0/5": b"secret key"}, "a coap:// URI which would not use them"),
+        (SECURE, "/0/0 has a coaps:// URI and the security mode NoSec (3)"),
+        (SECURE | {"/0/0/2": 1}, "/0/0/5 is empty: write the private key of /0/0/3, as PKCS#8"),
+        (SECURE | {"/0/0/2": 1, "/0/0/3": b"p", "/0/0/5": b"secret key"}, "/0/0/5 cannot be used"),
+        (SECURE | {"/0/0/2": 2, "/0/0/3": b"c", "/0/0/5": b"k"}, "/0/0/3 cannot be used"),
+        (SECURE | {"/0/0/2": 4, "/0/0/4": b"c"}, "EST (4), which is not done here"),
         ({"/0/0/17": ObjectLink(21, 0)}, "names an OSCORE instance"),
         ({"/0/0/10": 0}, "no Short Server ID"),
         ({"/0/0/10": 65_535}, "no Short Server ID"),
