@@ -197,6 +197,12 @@ def _reason(
             return refused
         if certificate in trust.anchors:
             return CredentialsRefused(Alert.BAD_CERTIFICATE, f"the peer's certificates do not fit together: {verdict}")
+        if certificate.version is not x509.Version.v3:
+            return CredentialsRefused(
+                Alert.UNSUPPORTED_CERTIFICATE,
+                f"the certificate of {called(certificate.subject)} is one of X.509 version 1: issue one of version 3, "
+                "which openssl does for certificates with extensions",
+            )
         unknown = _unknown_critical(certificate)
         if unknown is not None:
             return CredentialsRefused(

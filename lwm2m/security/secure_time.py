@@ -9,6 +9,10 @@ BUILD_DATE = 1_795_305_600.0
 """2026-11-22: no device runs this earlier, so a clock that says so is wrong. Moves with every release."""
 
 
+JITTER = 60.0
+"""Seconds by which a time may be earlier than the known one without being wrong: then the known one stays."""
+
+
 @dataclass(frozen=True, slots=True)
 class SecureTime:
     """A clock that somebody trusted has set, and that never runs backwards: a server that writes /3/0/13 over an
@@ -29,6 +33,8 @@ class SecureTime:
                 "the time is earlier than this program was made: it is not taken as the time for certificates"
             )
         known = self.wall(now)
+        if known is not None and known - JITTER <= wall <= known:
+            return self
         if known is not None and wall < known:
             raise ValueError(
                 f"the time is {known - wall:.0f} s earlier than what was known: the time for certificates never runs "
