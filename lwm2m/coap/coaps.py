@@ -5,6 +5,7 @@ from __future__ import annotations
 from lwm2m.coap.datagram import DatagramEndpoint
 from lwm2m.coap.dtls_link import DtlsLink
 from lwm2m.coap.endpoint import Limits, Tracer, Transmission
+from lwm2m.coap.oscore_contexts import Oscore
 
 
 class CoapsEndpoint(DatagramEndpoint):
@@ -17,8 +18,9 @@ class CoapsEndpoint(DatagramEndpoint):
         limits: Limits = Limits(),  # noqa: B008  # immutable
         transmission: Transmission = Transmission(),  # noqa: B008  # immutable
         tracer: Tracer | None = None,
+        oscore: Oscore | None = None,
     ) -> None:
-        super().__init__(link, limits=limits, transmission=transmission, tracer=tracer)
+        super().__init__(link, limits=limits, transmission=transmission, tracer=tracer, oscore=oscore)
         self._dtls = link
 
     def expel(self, identity: str) -> None:

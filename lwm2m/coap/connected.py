@@ -22,6 +22,8 @@ from lwm2m.coap.endpoint import (
 )
 from lwm2m.coap.lost_peers import LostPeers
 from lwm2m.coap.message import Peer, Request, Response, Subscription
+from lwm2m.coap.oscore import OscoreCarrier
+from lwm2m.coap.oscore_contexts import Oscore
 from lwm2m.coap.tcp import TcpPool
 from lwm2m.coap.udp_socket import host_port
 from lwm2m.coap.uri import place_of
@@ -31,9 +33,10 @@ from lwm2m.coap.web_socket import WebSocketPool
 class _Running:
     """What exists between start and stop."""
 
-    def __init__(self, pool: ConnectionPool, conversation: Conversation) -> None:
+    def __init__(self, pool: ConnectionPool, conversation: Conversation, protection: OscoreCarrier | None) -> None:
         self.pool = pool
         self.conversation = conversation
+        self.protection = protection
 
 
 class ConnectedEndpoint:
@@ -52,6 +55,7 @@ class ConnectedEndpoint:
         transmission: Transmission = Transmission(),  # noqa: B008  # immutable
         liveness: Liveness = Liveness(),  # noqa: B008  # immutable
         tracer: Tracer | None = None,
+        oscore: Oscore | None = None,
     ) -> None:
         self._host = host
         self._port = port
@@ -59,6 +63,7 @@ class ConnectedEndpoint:
         self._transmission = transmission
         self._liveness = liveness
         self._tracer = tracer
+        self._oscore = oscore
         self._running: _Running | None = None
         self._lost_peers = LostPeers()
 
@@ -75,12 +80,15 @@ class ConnectedEndpoint:
             raise RuntimeError("the endpoint has been started already")
         carrier = ConnectionCarrier(self._serve, self._lost)
         pool = self.pool(self._host, self._port, carrier, self._limits, self._liveness)
+        protection = None if self._oscore is None else OscoreCarrier(carrier, self._oscore)
         conversation = Conversation(
-            carrier, handler, limits=self._limits, transmission=self._transmission, tracer=self._tracer
+            protection or carrier, handler, limits=self._limits, transmission=self._transmission, tracer=self._tracer
         )
+        if protection is not None:
+            protection.serve = conversation.serve
         await pool.open()
         self._lost_peers.begin()
-        self._running = _Running(pool, conversation)
+        self._running = _Running(pool, conversation, protection)
 
     async def stop(self) -> None:
         running, self._running = self._running, None
@@ -92,8 +100,9 @@ class ConnectedEndpoint:
 
     async def peer(self, uri: str) -> Peer:
         place = place_of(uri, self.scheme)
-        connection = await self._live().pool.reach(place.host, place.port)
-        return connection.peer
+        running = self._live()
+        connection = await running.pool.reach(place.host, place.port)
+        return connection.peer if running.protection is None else running.protection.peer(connection.peer)
 
     async def request(self, peer: Peer, request: Request, timeout: float | None = None) -> Response:
         return await self._live().conversation.request(peer, request, timeout)
@@ -124,13 +133,21 @@ class ConnectedEndpoint:
         return self._running
 
     def _serve(self, incoming: Incoming) -> None:
-        if self._running is not None:
-            self._running.conversation.serve(incoming)
+        running = self._running
+        if running is None:
+            return
+        if running.protection is None:
+            running.conversation.serve(incoming)
+        else:
+            running.protection.receive(incoming)
 
     def _lost(self, peer: Peer) -> None:
-        if self._running is not None:
-            self._running.conversation.lost(peer)
-        self._lost_peers.tell(peer)
+        running = self._running
+        protected = [] if running is None or running.protection is None else running.protection.lost(peer)
+        for gone in (*protected, peer):
+            if running is not None:
+                running.conversation.lost(gone)
+            self._lost_peers.tell(gone)
 
 
 class TcpEndpoint(ConnectedEndpoint):

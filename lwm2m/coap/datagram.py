@@ -23,6 +23,8 @@ from lwm2m.coap.guard import Guard
 from lwm2m.coap.link import Link
 from lwm2m.coap.lost_peers import LostPeers
 from lwm2m.coap.message import Peer, Request, Response, Subscription
+from lwm2m.coap.oscore import OscoreCarrier
+from lwm2m.coap.oscore_contexts import Oscore
 
 SECRET_LENGTH = 32
 CHANCE = random.SystemRandom().random
@@ -39,11 +41,13 @@ class DatagramEndpoint:
         limits: Limits = Limits(),  # noqa: B008  # immutable
         transmission: Transmission = Transmission(),  # noqa: B008  # immutable
         tracer: Tracer | None = None,
+        oscore: Oscore | None = None,
     ) -> None:
         self._link = link
         self._limits = limits
         self._transmission = transmission
         self._tracer = tracer
+        self._oscore = oscore
         self._running: _Running | None = None
         self._lost = LostPeers()
 
@@ -60,7 +64,9 @@ class DatagramEndpoint:
     async def start(self, handler: Handler) -> None:
         if self._running is not None:
             raise RuntimeError("the endpoint has been started already")
-        running = _Running(self._link, handler, self._limits, self._transmission, self._tracer, self._lost)
+        running = _Running(
+            self._link, handler, self._limits, self._transmission, self._tracer, self._lost, self._oscore
+        )
         await self._link.open(running)
         self._lost.begin()
         self._running = running
@@ -77,7 +83,7 @@ class DatagramEndpoint:
         running = self._live()
         peer = await self._link.peer(uri)
         running.guard.verified(peer)
-        return peer
+        return running.protected(peer)
 
     async def request(self, peer: Peer, request: Request, timeout: float | None = None) -> Response:
         return await self._live().conversation.request(peer, request, timeout)
@@ -117,6 +123,7 @@ class _Running:
         transmission: Transmission,
         tracer: Tracer | None,
         lost_peers: LostPeers,
+        oscore: Oscore | None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
@@ -134,16 +141,28 @@ class _Running:
             spread=random.random,
             wake=self._wake,
         )
+        self._protection = None if oscore is None else OscoreCarrier(self._exchanges, oscore)
         self.conversation = Conversation(
-            self._exchanges, handler, limits=limits, transmission=transmission, tracer=tracer, guard=self.guard
+            self._protection or self._exchanges,
+            handler,
+            limits=limits,
+            transmission=transmission,
+            tracer=tracer,
+            guard=self.guard,
         )
         self._exchanges.serve = self.conversation.serve
+        if self._protection is not None:
+            self._protection.serve, self._exchanges.serve = self.conversation.serve, self._protection.receive
 
     async def stop(self) -> None:
         await self.conversation.stop()
         self._exchanges.stop()
         if self._timer is not None:
             self._timer.cancel()
+
+    def protected(self, peer: Peer) -> Peer:
+        """As whom we speak with it. Raises Unreachable."""
+        return peer if self._protection is None else self._protection.peer(peer)
 
     # Receiver
 
@@ -155,8 +174,10 @@ class _Running:
 
     def lost(self, peer: Peer) -> None:
         self._exchanges.lost(peer)
-        self.conversation.lost(peer)
-        self._lost_peers.tell(peer)
+        protected = [] if self._protection is None else self._protection.lost(peer)
+        for gone in (*protected, peer):
+            self.conversation.lost(gone)
+            self._lost_peers.tell(gone)
 
     # The timer
 

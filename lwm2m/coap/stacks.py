@@ -13,6 +13,7 @@ from lwm2m.coap.datagram import DatagramEndpoint
 from lwm2m.coap.dtls_link import ClientSecurity, DtlsLink, OwnSessions, Refused
 from lwm2m.coap.endpoint import Endpoint, Limits, Tracer, Transmission
 from lwm2m.coap.link import Link
+from lwm2m.coap.oscore_contexts import Oscore
 from lwm2m.coap.udp import UdpLink
 from lwm2m.coap.udp_socket import OpenSocket, bind
 from lwm2m.dtls.connection import FIRST_TIMEOUT
@@ -50,17 +51,20 @@ def datagram_endpoint(
     tracer: Tracer | None,
     open_socket: OpenSocket,
     dtls: Dtls | None = None,
+    oscore: Oscore | None = None,
 ) -> DatagramEndpoint:
     """Our own stack over UDP."""
     udp = UdpLink(host, port, open_socket=open_socket)
     if dtls is not None:
-        return CoapsEndpoint(dtls.over(udp), limits=limits, transmission=transmission, tracer=tracer)
-    return DatagramEndpoint(udp, limits=limits, transmission=transmission, tracer=tracer)
+        link = dtls.over(udp)
+        return CoapsEndpoint(link, limits=limits, transmission=transmission, tracer=tracer, oscore=oscore)
+    return DatagramEndpoint(udp, limits=limits, transmission=transmission, tracer=tracer, oscore=oscore)
 
 
 STACKS: dict[str, Callable[..., Endpoint]] = {"aiocoap": AiocoapEndpoint, "datagram": datagram_endpoint}
 DEFAULT_STACK = "datagram"
 WITH_DTLS = "datagram"
+"""The one that has OSCORE, too."""
 CONNECTED: dict[str, type[ConnectedEndpoint]] = {
     endpoint.scheme: endpoint for endpoint in (TcpEndpoint, WebSocketEndpoint)
 }
@@ -78,21 +82,31 @@ def open_endpoint(
     count: Count | None = None,
     open_socket: OpenSocket = bind,
     dtls: Dtls | None = None,
+    oscore: Oscore | None = None,
 ) -> Endpoint:
     """An endpoint, not started yet, of this stack or of `DEFAULT_STACK`; `count` is told of each datagram.
-    `open_socket` gives another network than the machine's own, see `lwm2m.testing`. With `dtls` it speaks coaps. Raises
-    ValueError with a sentence for a stack that does not exist or has no DTLS."""
+    `open_socket` gives another network than the machine's own, see `lwm2m.testing`. With `dtls` it speaks coaps,
+    with `oscore` whatever it says to peers with a context is protected. Raises ValueError with a sentence for a stack
+    that does not exist, or has none of these."""
     name = DEFAULT_STACK if stack is None else stack
     if name not in STACKS:
         raise ValueError(f"there is no CoAP stack {name!r}; choose from: {', '.join(sorted(STACKS))}")
     if count is not None:
         open_socket = counted(open_socket, count)
-    if dtls is None:
+    if dtls is None and oscore is None:
         return STACKS[name](
             host, port, limits=limits, transmission=transmission, tracer=tracer, open_socket=open_socket
         )
     if name != WITH_DTLS:
-        raise ValueError(f"the CoAP stack {name!r} has no DTLS; the stack {WITH_DTLS!r} has")
+        what = "OSCORE" if dtls is None else "DTLS"
+        raise ValueError(f"the CoAP stack {name!r} has no {what}; the stack {WITH_DTLS!r} has")
     return datagram_endpoint(
-        host, port, limits=limits, transmission=transmission, tracer=tracer, open_socket=open_socket, dtls=dtls
+        host,
+        port,
+        limits=limits,
+        transmission=transmission,
+        tracer=tracer,
+        open_socket=open_socket,
+        dtls=dtls,
+        oscore=oscore,
     )

@@ -1,0 +1,377 @@
+"""OSCORE above any carrier: packets are plain above, protected below. RFC 8613
+
+* Every message is protected by itself: what is joined from blocks above was verified block by block.
+* What does not verify changes nothing: a response is as if it had not come, a request is refused in the clear, and the
+  true one is taken when it comes.
+* A refusal in the clear proves nothing, so it counts only when no true answer follows within `GRACE` seconds.
+* Notifications are in order, and none comes twice.
+* Who registers or asks for a bootstrap has to show that it does so now (Echo, RFC 9175), and so has who changes
+  something with a request that others have overtaken.
+* A peer here is a context with a peer of the carrier below: somebody else than that peer without protection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from typing import NamedTuple
+
+from lwm2m.coap.blocks import Block
+from lwm2m.coap.carrier import Carrier, Incoming, Listener, Room, Serve, Settled, Withdraw
+from lwm2m.coap.endpoint import Delivery, RequestFailed, Unreachable
+from lwm2m.coap.message import Code, Peer
+from lwm2m.coap.oscore_context import Context, Exhausted, RequestId, Unprotected, Unverified, WindowLost
+from lwm2m.coap.oscore_contexts import Contexts, Oscore
+from lwm2m.coap.oscore_option import OSCORE, OscoreOption
+from lwm2m.coap.packet import BLOCK1, ECHO, MAX_AGE, OBSERVE, URI_PATH, Packet, uint_value
+from lwm2m.security.sequence_numbers import SequenceNumbersError
+
+log = logging.getLogger("lwm2m.coap.oscore")
+
+GRACE = 4.0
+"""Seconds: a lost true answer has come again by then."""
+OVERHEAD = 64
+"""Bytes that protection adds to a message, at most."""
+SMALL = 1024
+"""Payloads up to this are in messages that have room for the overhead."""
+PEERS_KEPT = 100_000
+OBSERVATIONS_KEPT = 128
+"""Of one peer; those not notified for longest go."""
+
+_UNSAFE = frozenset({Code.POST, Code.PUT, Code.DELETE, Code.PATCH, Code.IPATCH})
+_BEGINNING = frozenset({(b"rd",), (b"bs",)})
+_OUTER_CODES = frozenset({Code.POST, Code.FETCH})
+_NOT_SENT = (Exhausted, SequenceNumbersError)
+
+
+class OscoreAssociation(NamedTuple):
+    """What makes a protected peer: see `Peer.association`."""
+
+    context: Context
+    below: Peer
+
+
+class OscoreCarrier:
+    """Keeps the contract of `Carrier`. What arrives below is put into `receive`, and what of it is true goes to
+    `serve`."""
+
+    def __init__(self, inner: Carrier, oscore: Oscore) -> None:
+        self.serve: Serve = _leave
+        self._inner = inner
+        self._contexts = Contexts(oscore)
+        self._loop = asyncio.get_running_loop()
+        self._above: OrderedDict[Peer, dict[Context, Peer]] = OrderedDict()
+        self._observations: dict[Peer, OrderedDict[bytes, RequestId]] = {}
+
+    # Peers
+
+    def peer(self, below: Peer) -> Peer:
+        """With whom we speak there. Raises Unreachable."""
+        try:
+            own = self._contexts.own()
+        except SequenceNumbersError as error:
+            raise Unreachable(str(error)) from None
+        return below if own is None else self._protected(own, below)
+
+    def lost(self, below: Peer) -> list[Peer]:
+        """Those that were reached through this peer, which is gone: it has failed already what was asked of them."""
+        lost = list(self._above.pop(below, {}).values())
+        for peer in lost:
+            self._observations.pop(peer, None)
+        return lost
+
+    def _protected(self, context: Context, below: Peer) -> Peer:
+        known = self._above.get(below)
+        if known is None:
+            known = self._above[below] = {}
+            if len(self._above) > PEERS_KEPT:
+                self._above.popitem(last=False)
+        peer = known.get(context)
+        if peer is None:
+            association = OscoreAssociation(context, below)
+            peer = known[context] = Peer(below.local, below.address, association, context.identity)
+        return peer
+
+    # As a `Carrier`
+
+    def room(self, peer: Peer) -> Room:
+        association = peer.association
+        if not isinstance(association, OscoreAssociation):
+            return self._inner.room(peer)
+        room = self._inner.room(association.below)
+        return room if room.payload <= SMALL else room._replace(payload=max(SMALL, room.payload - OVERHEAD))
+
+    def ask(self, peer: Peer, packet: Packet, confirmable: bool, listener: Listener) -> Withdraw:
+        association = peer.association
+        if not isinstance(association, OscoreAssociation):
+            return self._inner.ask(peer, packet, confirmable, listener)
+        context, below = association
+        if not self._contexts.holds(context):
+            return self._fail(listener, Unreachable(f"the OSCORE context with {peer} is valid no more"))
+        try:
+            protected, request = context.protect_request(packet)
+        except _NOT_SENT as error:
+            return self._fail(listener, RequestFailed(str(error)))
+        asking = _Asking(context, request, listener)
+        asking.withdraw_below = self._inner.ask(below, protected, confirmable, asking)
+        return asking.withdraw
+
+    def notify(self, peer: Peer, packet: Packet, confirmable: bool, settled: Settled) -> Withdraw:
+        association = peer.association
+        if not isinstance(association, OscoreAssociation):
+            return self._inner.notify(peer, packet, confirmable, settled)
+        context, below = association
+        observations = self._observations.get(peer, OrderedDict())
+        request = observations.get(packet.token)
+        if request is None or not self._contexts.holds(context):
+            return self._loop.call_soon(settled, Delivery.RESET).cancel
+        observations.move_to_end(packet.token)
+        try:
+            protected = context.protect_response(packet, request)
+        except _NOT_SENT as error:
+            log.error("a notification cannot be protected: %s", error)
+            return self._loop.call_soon(settled, Delivery.TIMED_OUT).cancel
+        if packet.code >> 5 != 2:
+            self._forget(peer, packet.token)
+        return self._inner.notify(below, protected, confirmable, settled)
+
+    def _fail(self, listener: Listener, failure: RequestFailed) -> Withdraw:
+        """Not at once: whoever asks is not ready for the answer."""
+        return self._loop.call_soon(listener.failed, failure).cancel
+
+    # Requests that arrive
+
+    def receive(self, incoming: Incoming) -> None:
+        """The `Serve` of the carrier below."""
+        if OSCORE not in incoming.packet.options:
+            self._receive_plain(incoming)
+            return
+        try:
+            context = self._context_of(incoming)
+            found = context.unprotect_request(incoming.packet, self._loop.time())
+        except Unverified as refusal:
+            log.info("a protected request of %s is refused: %s", incoming.peer, refusal.sentence)
+            _refuse(incoming, refusal.code, refusal.sentence)
+        except WindowLost as lost:
+            incoming.answer(lost.challenge)
+        except _NOT_SENT as error:
+            log.error("a request cannot be answered with protection: %s", error)
+            _refuse(incoming, Code.SERVICE_UNAVAILABLE, "")
+        else:
+            self._receive_verified(incoming, context, found)
+
+    def _receive_plain(self, incoming: Incoming) -> None:
+        if self._contexts.is_private:
+            _refuse(incoming, Code.UNAUTHORIZED, "OSCORE is required")
+        else:
+            self.serve(incoming)
+
+    def _context_of(self, incoming: Incoming) -> Context:
+        """Raises Unverified, SequenceNumbersError."""
+        packet = incoming.packet
+        values = packet.options[OSCORE]
+        if packet.code not in _OUTER_CODES:
+            raise Unverified(Code.METHOD_NOT_ALLOWED, "")
+        try:
+            option = OscoreOption.decode(values[0])
+        except ValueError:
+            raise Unverified(Code.BAD_OPTION, "Failed to decode COSE") from None
+        if len(values) > 1 or option.number is None or option.kid is None or not packet.payload:
+            raise Unverified(Code.BAD_OPTION, "Failed to decode COSE")
+        context = self._contexts.find(option.kid, option.kid_context)
+        if context is None:
+            raise Unverified(Code.UNAUTHORIZED, "Security context not found")
+        return context
+
+    def _receive_verified(self, incoming: Incoming, context: Context, found: Unprotected) -> None:
+        packet, request, number = found
+        now = self._loop.time()
+        assert number is not None
+        is_overtaken, context.newest = number < context.newest, max(number, context.newest)
+        if _must_be_fresh(packet, is_overtaken) and not context.is_fresh(packet, now):
+            try:
+                incoming.answer(context.challenge(packet.token, request, now))
+            except _NOT_SENT as error:
+                log.error("a request cannot be answered with protection: %s", error)
+                incoming.ignore()
+            return
+        peer = self._protected(context, incoming.peer)
+        if OBSERVE in packet.options:
+            self._forget(peer, packet.token)
+        if ECHO in packet.options:
+            packet = packet._replace(options={n: values for n, values in packet.options.items() if n != ECHO})
+        self.serve(_Protected(self, incoming, packet, peer, context, request))
+
+    def observed(self, peer: Peer, token: bytes, request: RequestId) -> None:
+        """The peer was told that it observes."""
+        observations = self._observations.setdefault(peer, OrderedDict())
+        observations[token] = request
+        if len(observations) > OBSERVATIONS_KEPT:
+            observations.popitem(last=False)
+
+    def _forget(self, peer: Peer, token: bytes) -> None:
+        observations = self._observations.get(peer)
+        if observations is not None and observations.pop(token, None) is not None and not observations:
+            del self._observations[peer]
+
+
+class _Protected:
+    """A request that has been verified: an `Incoming`."""
+
+    __slots__ = ("_carrier", "_context", "_inner", "_request", "packet", "peer")
+
+    def __init__(
+        self, carrier: OscoreCarrier, inner: Incoming, packet: Packet, peer: Peer, context: Context, request: RequestId
+    ) -> None:
+        self._carrier = carrier
+        self._inner = inner
+        self.packet = packet
+        self.peer = peer
+        self._context = context
+        self._request = request
+
+    @property
+    def confirmable(self) -> bool:
+        return self._inner.confirmable
+
+    @property
+    def size(self) -> int:
+        return self._inner.size
+
+    @property
+    def is_wanted(self) -> bool:
+        return self._inner.is_wanted
+
+    def answer(self, packet: Packet, settled: Settled | None = None) -> None:
+        if not self.is_wanted:
+            return
+        try:
+            protected = self._context.protect_response(packet, self._request)
+        except _NOT_SENT as error:
+            log.error("an answer cannot be protected: %s", error)
+            self._inner.ignore()
+            return
+        if OBSERVE in packet.options:
+            self._carrier.observed(self.peer, packet.token, self._request)
+        if settled is None:
+            self._inner.answer(protected)
+        else:
+            self._inner.answer(protected, settled)
+
+    def disown(self) -> None:
+        self._inner.disown()
+
+    def ignore(self) -> None:
+        self._inner.ignore()
+
+
+class _Asking:
+    """Between who asks and the carrier: a `Listener`."""
+
+    __slots__ = (
+        "_context",
+        "_count",
+        "_found",
+        "_listener",
+        "_newest",
+        "_refusal",
+        "_request",
+        "_timer",
+        "withdraw_below",
+    )
+
+    def __init__(self, context: Context, request: RequestId, listener: Listener) -> None:
+        self.withdraw_below: Withdraw = _nothing
+        self._context = context
+        self._request = request
+        self._listener = listener
+        self._found: Unprotected | None = None
+        self._newest = -1
+        self._count = 0
+        """Of responses that were passed on."""
+        self._refusal = Packet(Code.UNAUTHORIZED)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def withdraw(self) -> None:
+        self._wait_no_more()
+        self.withdraw_below()
+
+    # Listener
+
+    def sent(self) -> None:
+        self._listener.sent()
+
+    def believes(self, packet: Packet) -> bool:
+        if OSCORE not in packet.options:
+            self._refused(packet)
+            return False
+        try:
+            self._found = self._context.unprotect_response(packet, self._request)
+        except Unverified as error:
+            log.info("a response does not verify: %s", error)
+            return False
+        return True
+
+    def answered(self, packet: Packet, *, in_acknowledgement: bool) -> bool:  # noqa: ARG002  # it was unprotected
+        assert self._found is not None
+        inner, _, number = self._found
+        if self._count and (number is None or number <= self._newest):
+            return True
+        self._wait_no_more()
+        self._count += 1
+        self._newest = self._newest if number is None else number
+        if OBSERVE in inner.options:
+            inner = inner._replace(options={**inner.options, OBSERVE: (uint_value(self._count),)})
+        return self._listener.answered(inner, in_acknowledgement=in_acknowledgement)
+
+    def failed(self, failure: RequestFailed) -> None:
+        self._wait_no_more()
+        self._listener.failed(failure)
+
+    # What is said in the clear
+
+    def _refused(self, packet: Packet) -> None:
+        """Perhaps by the peer, which has lost its context."""
+        if packet.code >> 5 in (4, 5) and not self._count and self._timer is None:
+            self._refusal = Packet(packet.code, packet.token, {}, packet.payload)
+            self._timer = asyncio.get_running_loop().call_later(GRACE, self._give_up)
+
+    def _give_up(self) -> None:
+        self._timer = None
+        self.withdraw_below()
+        self._listener.answered(self._refusal, in_acknowledgement=True)
+
+    def _wait_no_more(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+def _must_be_fresh(packet: Packet, is_overtaken: bool) -> bool:
+    if packet.code not in _UNSAFE:
+        return False
+    begins = packet.code == Code.POST and packet.options.get(URI_PATH) in _BEGINNING
+    return is_overtaken or (begins and not _goes_on(packet))
+
+
+def _goes_on(packet: Packet) -> bool:
+    values = packet.options.get(BLOCK1)
+    return values is not None and Block.decode(values[0]).more
+
+
+def _refuse(incoming: Incoming, code: Code, sentence: str) -> None:
+    """In the clear; a non-confirmable request is left without an answer. RFC 8613 §8.2"""
+    incoming.disown()
+    if incoming.confirmable:
+        incoming.answer(Packet(code, incoming.packet.token, {MAX_AGE: (b"",)}, sentence.encode()))
+    else:
+        incoming.ignore()
+
+
+def _leave(incoming: Incoming) -> None:
+    """While nobody serves."""
+    incoming.ignore()
+
+
+def _nothing() -> None:
+    """There is nothing to withdraw yet."""
