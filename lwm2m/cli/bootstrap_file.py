@@ -12,7 +12,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from lwm2m.address import Address
-from lwm2m.cli.settings import ServerSettings, option_settings, table_settings
+from lwm2m.cli.settings import SECURITY_KINDS, ServerSettings, option_settings, settled, table_settings
 from lwm2m.cli.toml_lines import Table, TomlFile, tables
 from lwm2m.cli.values import parse_value
 from lwm2m.model.checking import check
@@ -51,6 +51,7 @@ _SERVER: dict[str, type] = {
     "coap_tcp": str,
     "coap_ws": str,
     "coap_serial": str,
+    **SECURITY_KINDS,
     "http": str,
     "objects": str,
     "state": str,
@@ -99,7 +100,7 @@ def bootstrap_settings(file: TomlFile | None, options: Mapping[str, Any]) -> Ser
     """Options go before the file. Raises SettingsError, OptionError for an option that cannot be meant."""
     typed = option_settings(options)
     told = table_settings(file, _SERVER, "configuration") if file else {}
-    return ServerSettings(**{"coap": COAP, "http": HTTP} | told | typed)
+    return settled({"http": HTTP} | told | typed, COAP)
 
 
 def bootstrap_configs(file: TomlFile, definitions: Definitions) -> BootstrapConfigs:

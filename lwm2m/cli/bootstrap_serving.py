@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from lwm2m.cli.bootstrap_file import bootstrap_configs, bootstrap_settings
+from lwm2m.cli.secured import security_of
 from lwm2m.cli.starting import coap_endpoints, definitions_in
 from lwm2m.cli.toml_lines import TomlFile
 from lwm2m.cli.trace import Trace
@@ -26,6 +27,7 @@ from lwm2m.server.store.configurations import MemoryConfigurations
 from lwm2m.server.store.sqlite_configurations import SqliteConfigurations
 from lwm2m.web import bootstrap_app
 
+SECURITY_FILE = "lwm2m-bootstrap-security.sqlite3"
 _TOLD = {
     SessionEvent.NEW_SESSION: "+",
     SessionEvent.FINISHED: "=",
@@ -42,9 +44,11 @@ async def run(config: FilePath | None, options: Mapping[str, Any]) -> None:
     settings = bootstrap_settings(file, options)
     definitions = definitions_in(settings.objects)
     configs = BootstrapConfigs() if file is None else bootstrap_configs(file, definitions)
-    endpoints = coap_endpoints(settings, Trace(definitions, typer.echo) if settings.trace else None)
+    tracer = Trace(definitions, typer.echo) if settings.trace else None
+    security = security_of(settings, SECURITY_FILE)
+    endpoints = [*coap_endpoints(settings, tracer), *security.coaps_endpoint(settings, tracer)]
     store = MemoryConfigurations() if settings.state is None else SqliteConfigurations(settings.state)
-    server = BootstrapServer(endpoints, configs, definitions, store)
+    server = BootstrapServer(endpoints, configs, definitions, store, admission=security.admission)
     await serve_until_stopped(
         server, endpoints, bootstrap_app(server), settings, lambda: _tell(server, server.events())
     )

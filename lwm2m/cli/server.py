@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lwm2m.cli.failure import Failed, WrongUsage
+from lwm2m.cli.security_options import Certificate, CidLength, Coaps, Credentials, Key, NoSec, Trust
 from lwm2m.cli.settings import OptionError, server_settings
 from lwm2m.cli.toml_lines import SettingsError
 
@@ -33,6 +34,13 @@ def server(
             metavar="PATH", help="Serial line with a client at its other end, as /dev/ttyUSB0?speed=115200&mtu=1280."
         ),
     ] = None,
+    coaps: Coaps = None,
+    credentials: Credentials = None,
+    key: Key = None,
+    certificate: Certificate = None,
+    trust: Trust = None,
+    cid_length: CidLength = None,
+    nosec: NoSec = None,
     config: Annotated[
         FilePath | None,
         typer.Option(metavar="FILE", help="TOML with a table [server]: these options by name. Options go before it."),
@@ -68,6 +76,13 @@ def server(
         "coap_tcp": coap_tcp,
         "coap_ws": coap_ws,
         "coap_serial": coap_serial,
+        "coaps": coaps,
+        "credentials": credentials,
+        "key": key,
+        "certificate": certificate,
+        "trust": trust,
+        "cid_length": cid_length,
+        "nosec": nosec,
         "state": state,
         "objects": objects,
         "coap_stack": coap_stack,

@@ -9,15 +9,17 @@ from pathlib import Path as FilePath
 import typer
 
 from lwm2m.cli.failure import Failed
+from lwm2m.cli.secured import security_of
 from lwm2m.cli.settings import ServerSettings
 from lwm2m.cli.starting import coap_endpoints, definitions_in
 from lwm2m.cli.trace import Trace
 from lwm2m.cli.until_stopped import serve_until_stopped
 from lwm2m.cli.values import printable
 from lwm2m.coap.endpoint import Traced, Tracer
-from lwm2m.server import Deregistered, Overflow, Registered, Server, ServerEvent, Store
+from lwm2m.server import Deregistered, Overflow, Refused, Registered, Server, ServerEvent, Store
 from lwm2m.server.store.memory import MemoryStore
 from lwm2m.server.store.sqlite import SqliteStore
+from lwm2m.server.store.sqlite_security import FILE_NAME
 from lwm2m.web import app
 from lwm2m.web.coap_log import CoapLog
 
@@ -27,8 +29,10 @@ async def run(settings: ServerSettings) -> None:
     definitions = definitions_in(settings.objects)
     coap_log = CoapLog()
     tracers: list[Tracer] = [Trace(definitions, typer.echo), coap_log] if settings.trace else [coap_log]
-    endpoints = coap_endpoints(settings, partial(_trace, tracers))
-    server = Server(endpoints, definitions=definitions, store=_store(settings.state))
+    tracer = partial(_trace, tracers)
+    security = security_of(settings, FILE_NAME)
+    endpoints = [*coap_endpoints(settings, tracer), *security.coaps_endpoint(settings, tracer)]
+    server = Server(endpoints, definitions=definitions, store=_store(settings.state), admission=security.admission)
     await serve_until_stopped(
         server, endpoints, app(server, coap_log), settings, lambda: _tell(server, server.events())
     )
@@ -65,6 +69,9 @@ async def _told(events: AsyncIterator[ServerEvent]) -> type[Overflow] | None:
                 typer.echo(f"+ {name} registered from {registration.peer}, objects {objects}")
             case Deregistered(registration=registration, reason=reason):
                 typer.echo(f"- {printable(registration.endpoint)} {reason}")
+            case Refused(peer=peer, reason=reason, endpoint=endpoint):
+                who = f"{peer}" if endpoint is None else f"{printable(endpoint)} at {peer}"
+                typer.echo(f"! refused {who}: {printable(reason)}")
             case Overflow():
                 return Overflow
     return None

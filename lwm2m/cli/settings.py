@@ -23,16 +23,29 @@ class OptionError(SettingsError):
 
 
 COAP = Address("127.0.0.1", 5683)
+CID_LENGTH = 6
+LONGEST_CID = 32
+SECURE = ("coaps",)
+"""Where clients come with security."""
 HTTP = Address("127.0.0.1", 8080)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerSettings:
-    coap: Address = COAP
+    """`coap` is where clients come without DTLS: those with OSCORE, and, with `nosec`, those without credentials."""
+
+    coap: Address | None = COAP
     http: Address = HTTP
     coap_tcp: Address | None = None
     coap_ws: Address | None = None
     coap_serial: Line | None = None
+    coaps: Address | None = None
+    credentials: FilePath | None = None
+    key: str | None = None
+    certificate: FilePath | None = None
+    trust: FilePath | None = None
+    cid_length: int = CID_LENGTH
+    nosec: bool = False
     objects: FilePath | None = None
     state: FilePath | None = None
     coap_stack: str | None = None
@@ -40,12 +53,23 @@ class ServerSettings:
     insecure: bool = False
 
     def __post_init__(self) -> None:
-        exposed = [address for address in (*self.coap_addresses, self.http) if not address.is_loopback]
+        self._check_security()
+        exposed = [address for address in (*self.plain_addresses, self.http) if not address.is_loopback]
         if exposed and not self.insecure:
             raise SettingsError(
-                f"{exposed[0]} can be reached from other machines, and nothing here is encrypted or asks who calls; "
+                f"{exposed[0]} can be reached from other machines, and nothing there is encrypted or asks who calls; "
                 "--insecure allows it."
             )
+
+    def _check_security(self) -> None:
+        if self.coaps is not None and self.coap_stack == "aiocoap":
+            raise SettingsError("the CoAP stack aiocoap has no DTLS: use --coap-stack datagram with --coaps.")
+        if self.certificate is not None and self.key is None:
+            raise SettingsError("--certificate needs the private key that goes with it: --key.")
+        if self.trust is not None and self.certificate is None:
+            raise SettingsError("--trust is for clients with certificates: they want to see one, --key --certificate.")
+        if self.key is not None and not self.secure_addresses:
+            raise SettingsError("--key is for clients that come over DTLS: say where with --coaps.")
 
     @property
     def connected(self) -> dict[str, Address]:
@@ -54,15 +78,38 @@ class ServerSettings:
         return {scheme: address for scheme, address in asked.items() if address is not None}
 
     @property
+    def takes_nosec(self) -> bool:
+        """Whether clients without credentials are served without security: asked for, or nothing else is meant."""
+        return self.nosec or (self.credentials is None and not self.secure_addresses)
+
+    @property
+    def secure_addresses(self) -> tuple[Address, ...]:
+        return tuple(address for address in (self.coaps,) if address is not None)
+
+    @property
+    def plain_addresses(self) -> tuple[Address, ...]:
+        return tuple(address for address in (self.coap, *self.connected.values()) if address is not None)
+
+    @property
     def coap_addresses(self) -> tuple[Address, ...]:
-        return (self.coap, *self.connected.values())
+        return (*self.plain_addresses, *self.secure_addresses)
 
 
+SECURITY_KINDS: dict[str, type] = {
+    "coaps": str,
+    "credentials": str,
+    "key": str,
+    "certificate": str,
+    "trust": str,
+    "cid_length": int,
+    "nosec": bool,
+}
 KINDS: dict[str, type] = {
     "coap": str,
     "coap_tcp": str,
     "coap_ws": str,
     "coap_serial": str,
+    **SECURITY_KINDS,
     "http": str,
     "objects": str,
     "state": str,
@@ -70,11 +117,16 @@ KINDS: dict[str, type] = {
     "trace": bool,
     "insecure": bool,
 }
-READERS: dict[str, Callable[[str], Any]] = {
+READERS: dict[str, Callable[[Any], Any]] = {
     "coap": lambda text: _address(text),
     "coap_tcp": lambda text: _address(text),
     "coap_ws": lambda text: _address(text),
     "coap_serial": lambda text: _line(text),
+    "coaps": lambda text: _address(text),
+    "credentials": lambda text: FilePath(text),
+    "certificate": lambda text: FilePath(text),
+    "trust": lambda text: FilePath(text),
+    "cid_length": lambda number: _cid_length(number),
     "http": lambda text: _address(text),
     "objects": lambda text: FilePath(text),
     "state": lambda text: FilePath(text),
@@ -85,7 +137,13 @@ READERS: dict[str, Callable[[str], Any]] = {
 def server_settings(file: FilePath | None, options: Mapping[str, Any]) -> ServerSettings:
     """Raises SettingsError, OptionError for an option that cannot be meant."""
     typed = option_settings(options)
-    return ServerSettings(**(table_settings(TomlFile(file), KINDS) if file else {}) | typed)
+    return settled((table_settings(TomlFile(file), KINDS) if file else {}) | typed)
+
+
+def settled(values: Mapping[str, Any], coap: Address = COAP) -> ServerSettings:
+    """A server that listens with security listens without only where it is told to. Raises SettingsError."""
+    is_secure = any(values.get(name) is not None for name in SECURE)
+    return ServerSettings(**{"coap": None if is_secure else coap} | dict(values))
 
 
 def option_settings(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,6 +191,12 @@ def _line(text: str) -> Line:
         return Line.parse(f"{SERIAL}://{text}")
     except ValueError as error:
         raise SettingsError(f"{error}.") from None
+
+
+def _cid_length(number: int) -> int:
+    if not 0 <= number <= LONGEST_CID:
+        raise SettingsError(f"a connection id has 0 to {LONGEST_CID} bytes.")
+    return number
 
 
 def _known_stack(name: str) -> str:

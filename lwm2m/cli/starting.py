@@ -29,11 +29,12 @@ def definitions_in(folder: FilePath | None) -> Definitions:
 
 
 def coap_endpoints(settings: ServerSettings, tracer: Tracer | None) -> list[Endpoint]:
-    """Not started yet; the first is that for UDP."""
-    udp = open_endpoint(*settings.coap, stack=settings.coap_stack, tracer=tracer)
+    """Those without security, not started yet; the first is that for UDP, where there is one."""
+    stack = settings.coap_stack
+    udp = [] if settings.coap is None else [open_endpoint(*settings.coap, stack=stack, tracer=tracer)]
     connected = [CONNECTED[scheme](*address, tracer=tracer) for scheme, address in settings.connected.items()]
     lines = [] if settings.coap_serial is None else [connecting(SERIAL, settings.coap_serial.uri, tracer=tracer)]
-    return [udp, *connected, *lines]
+    return [*udp, *connected, *lines]
 
 
 @contextmanager

@@ -1,0 +1,76 @@
+"""The security of a server put together: who may come, what it shows of itself, and what listens with DTLS."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+import typer
+
+from lwm2m.cli.credentials_file import read_credentials
+from lwm2m.cli.failure import Failed
+from lwm2m.cli.settings import ServerSettings
+from lwm2m.coap.endpoint import Endpoint, Tracer
+from lwm2m.coap.stacks import Dtls, open_endpoint
+from lwm2m.dtls.settings import ServerSettings as DtlsSettings
+from lwm2m.security.info import SecurityInfo
+from lwm2m.security.pki import ClientCheck
+from lwm2m.security.serving import OwnCredentials, own_credentials, trusted
+from lwm2m.security.store import MemorySecurity, SecurityStore
+from lwm2m.security.token_uri import SCHEME as TOKEN
+from lwm2m.server import Admission
+from lwm2m.server.store.sqlite_security import SqliteSecurity
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    admission: Admission
+    own: OwnCredentials | None
+    check: ClientCheck
+    cid_length: int
+
+    @property
+    def dtls(self) -> DtlsSettings:
+        """For endpoints: pre-shared keys always, the rest where the server has something to show."""
+        own = self.own
+        return DtlsSettings(
+            find_key=self.admission.psk,
+            raw_public_key=None if own is None else own.raw_public_key,
+            chain=None if own is None else own.chain,
+            verify=self.check,
+            cid_length=self.cid_length,
+        )
+
+    def coaps_endpoint(self, settings: ServerSettings, tracer: Tracer | None) -> list[Endpoint]:
+        """Not started yet; none where none is asked for."""
+        if settings.coaps is None:
+            return []
+        dtls = Dtls(self.dtls, refused=lambda peer, closed: self.admission.refuse(peer, closed.reason))
+        return [open_endpoint(*settings.coaps, tracer=tracer, dtls=dtls)]
+
+
+def security_of(settings: ServerSettings, file_name: str) -> Security:
+    """`file_name` is that of the credentials in the folder of the state. Raises SettingsError, Failed."""
+    given = () if settings.credentials is None else read_credentials(settings.credentials, warn_if_open)
+    admission = Admission(_store(settings.state, given, file_name), nosec=settings.takes_nosec)
+    try:
+        own = None if settings.key is None else own_credentials(settings.key, settings.certificate)
+        trust = trusted(settings.trust)
+    except ValueError as error:
+        raise Failed(f"{error}.") from None
+    if settings.key is not None and not settings.key.startswith(TOKEN):
+        warn_if_open(FilePath(settings.key))
+    return Security(admission, own, ClientCheck(trust, wall=time.time, admits=admission.admits), settings.cid_length)
+
+
+def warn_if_open(path: FilePath) -> None:
+    """Of a file with keys that others on this machine can read."""
+    if os.name == "posix" and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        typer.echo(f"lwm2m: {path} holds keys and can be read by others: chmod 600 {path}", err=True)
+
+
+def _store(folder: FilePath | None, given: tuple[SecurityInfo, ...], file_name: str) -> SecurityStore:
+    return MemorySecurity(given) if folder is None else SqliteSecurity(folder, given, file_name=file_name)

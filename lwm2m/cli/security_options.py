@@ -1,0 +1,42 @@
+"""Options of servers that say who may come, and who they are themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path as FilePath
+from typing import Annotated
+
+import typer
+
+Coaps = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Where to listen for CoAP over DTLS. CoAP without security is then served only where --coap says so.",
+    ),
+]
+Credentials = Annotated[
+    FilePath | None,
+    typer.Option(metavar="FILE", help="TOML: how each client shows who it is; see examples/credentials.toml."),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="The server's own private key, PEM or DER, or a pkcs11: URI."),
+]
+Certificate = Annotated[
+    FilePath | None,
+    typer.Option(metavar="FILE", help="Its certificate and those up to the authority, PEM. Without: a raw public key."),
+]
+Trust = Annotated[
+    FilePath | None,
+    typer.Option(metavar="PATH", help="Certificate authorities of the clients: a PEM file, or a folder of these."),
+]
+CidLength = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", help="Bytes of connection ids, by which clients are known that move; 0: none. [default: 6]"
+    ),
+]
+NoSec = Annotated[
+    bool | None,
+    typer.Option("--nosec", help="Serve clients that have no credentials without security too, where --coap says."),
+]
