@@ -15,6 +15,7 @@ from lwm2m.dtls.handshake import CHANGE_CIPHER, Handshake, Step
 from lwm2m.dtls.messages import MessageType
 from lwm2m.dtls.record import (
     CLEAR_EPOCH,
+    HEADER,
     LARGEST_PLAINTEXT,
     LARGEST_SEQUENCE,
     PROTECTED_EPOCH,
@@ -309,13 +310,16 @@ class Connection:
         self._out += self._datagrams()
 
     def _datagrams(self) -> list[bytes]:
-        """Two pieces of a message share no datagram: GnuTLS reads the first one only."""
+        """Two pieces of a message share no datagram: GnuTLS reads the first one only. Who wants small records has
+        perhaps no room for large datagrams, as Scandium."""
+        agreed = self._agreed_length()
+        largest = LARGEST_DATAGRAM if agreed is None else min(LARGEST_DATAGRAM, agreed + HEADER)
         datagrams: list[bytes] = []
         current = b""
         for sent in self._flight:
             for at, plaintext in enumerate(self._pieces(sent.content)):
                 record = sent.writer.write(sent.kind, plaintext)
-                if current and (at or len(current) + len(record) > LARGEST_DATAGRAM):
+                if current and (at or len(current) + len(record) > largest):
                     datagrams.append(current)
                     current = b""
                 current += record
@@ -324,9 +328,12 @@ class Connection:
     def _pieces(self, content: Message | bytes) -> list[bytes]:
         if isinstance(content, bytes):
             return [content]
-        agreed = None if self._handshake is None else self._handshake.fragment_length
+        agreed = self._agreed_length()
         room = LARGEST_DATAGRAM - RECORD_OVERHEAD
         return list(content.fragments(room if agreed is None else min(room, agreed - 12)))
+
+    def _agreed_length(self) -> int | None:
+        return self.fragment_length if self._handshake is None else self._handshake.fragment_length
 
     def _say(self, level: int, alert: int) -> None:
         if self._writer.sequence <= LARGEST_SEQUENCE:
