@@ -19,6 +19,10 @@ TEXT = frozenset({3, 8, 11, 15, 20, 35, 39})
 SHAPES: dict[int, tuple[int, int, bool]] = {
     number: (shortest, longest, number in TEXT) for number, (shortest, longest) in LENGTHS.items()
 }
+IS_ORDINARY = tuple([0 < code < 0x20 or 0x40 <= code < 0xC0 for code in range(256)])
+"""Codes of a request or a response."""
+FEW = 16
+"""Values of one option that are put in a tuple one by one; more are collected first."""
 NO_OPTIONS: Options = MappingProxyType({})
 
 
@@ -37,20 +41,13 @@ def decode(datagram: bytes) -> tuple[int, int, Packet]:
         raise NotCoap("shorter than a header")
     first, code, mid = HEADER.unpack_from(datagram)
     at = 4 + (first & 0x0F)
-    if not 0x40 <= first < 0x80:
-        raise NotCoap("not of this version")
-    if code == EMPTY:
-        if size > 4 or at > 4:
-            raise NotCoap("an empty message with content")
-    elif at > 4 + LARGEST_TOKEN or at > size:
-        raise NotCoap("a token that is too long")
-    elif code >= 0xC0 or 0x20 <= code < 0x40:
-        raise NotCoap("a code of a reserved class")
+    if not (0x40 <= first < 0x80 and IS_ORDINARY[code] and at <= size and at <= 4 + LARGEST_TOKEN):
+        _check_header(first, code, at, size)
     token = datagram[4:at]
     if at == size:
         return first >> 4 & 3, mid, Packet(code, token, NO_OPTIONS, b"")
     options: dict[int, tuple[bytes, ...]] = {}
-    runs: list[tuple[int, list[bytes]]] = []
+    runs: dict[int, list[bytes]] = {}
     number = 0
     payload = b""
     while at < size:
@@ -63,11 +60,14 @@ def decode(datagram: bytes) -> tuple[int, int, Packet]:
                     raise NotCoap("a payload marker without payload")
                 payload, at = datagram[at:], size
                 break
-            delta, at = _extended(datagram, delta, at)
-            length, at = _extended(datagram, length, at)
+            if delta > 12:
+                delta, at = _extended(datagram, delta, at)
+            if length > 12:
+                length, at = _extended(datagram, length, at)
         number += delta
-        value = datagram[at : at + length]
-        at += length
+        end = at + length
+        value = datagram[at:end]
+        at = end
         shape = SHAPES.get(number)
         if shape is not None:
             shortest, longest, is_text = shape
@@ -79,21 +79,32 @@ def decode(datagram: bytes) -> tuple[int, int, Packet]:
             raise WrongOption(f"option {number}, which is beyond all numbers")
         if delta or number not in options:
             options[number] = (value,)
-        elif runs and runs[-1][0] == number:
-            runs[-1][1].append(value)
+        elif len(options[number]) < FEW:
+            options[number] += (value,)
         else:
-            runs.append((number, [*options[number], value]))
+            runs.setdefault(number, []).append(value)
     if at > size:
         raise NotCoap("an option that is longer than its message")
-    for number, values in runs:
-        options[number] = tuple(values)
+    for number, values in runs.items():
+        options[number] += tuple(values)
     return first >> 4 & 3, mid, Packet(code, token, options, payload)
 
 
+def _check_header(first: int, code: int, at: int, size: int) -> None:
+    """`at` is where the token ends. An empty message passes when it has no content."""
+    if not 0x40 <= first < 0x80:
+        raise NotCoap("not of this version")
+    if code == EMPTY:
+        if size > 4 or at > 4:
+            raise NotCoap("an empty message with content")
+    elif at > 4 + LARGEST_TOKEN or at > size:
+        raise NotCoap("a token that is too long")
+    else:
+        raise NotCoap("a code of a reserved class")
+
+
 def _extended(datagram: bytes, nibble: int, at: int) -> tuple[int, int]:
-    """The value, and where the next field begins."""
-    if nibble < 13:
-        return nibble, at
+    """The value, and where the next field begins. `nibble` is 13 at least."""
     width = nibble - 12
     if nibble == 15 or at + width > len(datagram):
         raise NotCoap("an option header that does not end")
