@@ -126,8 +126,8 @@ def request_from(packet: Packet, payload: bytes, confirmable: bool, errors: str 
     options = packet.options
     code = CODES[packet.code]
     try:
-        path = _texts(options.get(URI_PATH, ()), errors)
-        query = _texts(options.get(URI_QUERY, ()), errors)
+        path = _texts(options[URI_PATH], errors) if URI_PATH in options else ()
+        query = _texts(options[URI_QUERY], errors) if URI_QUERY in options else ()
     except UnicodeDecodeError:
         raise BadOption("the path or the query is not UTF-8") from None
     return Request(
@@ -144,6 +144,8 @@ def request_from(packet: Packet, payload: bytes, confirmable: bool, errors: str 
 
 
 def _texts(values: tuple[bytes, ...], errors: str) -> tuple[str, ...]:
+    if errors == "strict":
+        return tuple(map(bytes.decode, values))
     return tuple([value.decode("utf-8", errors) for value in values])
 
 
