@@ -23,6 +23,7 @@ from benchmarks.measures.answering import answering
 from benchmarks.measures.conversing import notifications, reads
 from benchmarks.measures.crowd import crowd
 from benchmarks.measures.idle import idle
+from benchmarks.measures.secured import secured
 from benchmarks.table import table
 from benchmarks.targets import REASONS, rows
 
@@ -32,6 +33,7 @@ MEASURES: dict[str, Measure] = {
     "notifications": notifications,
     "reads": reads,
     "idle": idle,
+    "secured": secured,
 }
 
 

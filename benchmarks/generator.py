@@ -13,7 +13,7 @@ from benchmarks.cores import on_core
 from benchmarks.measured import Measured
 
 SOURCE = Path(__file__).with_name("loadgen.c")
-BUILT = Path(__file__).parents[1] / ".cache" / "benchmarks" / "loadgen"
+BUILT = Path(__file__).parents[1] / ".cache" / "benchmarks"
 FLAGS = ("-O2", "-std=gnu11", "-Wall", "-Wextra", "-pthread")
 COMPILERS = ("cc", "gcc", "clang")
 PATIENCE = 180.0
@@ -73,18 +73,24 @@ def _phase(found: dict[str, Any]) -> Phase:
 
 
 def build(core: int) -> Generator:
-    """Compiled where the source is newer. Raises NoGenerator."""
-    if not BUILT.exists() or BUILT.stat().st_mtime < SOURCE.stat().st_mtime:
-        _compile()
-    return Generator(BUILT, core)
+    """Raises NoGenerator."""
+    return Generator(compiled(SOURCE), core)
 
 
-def _compile() -> None:
+def compiled(source: Path, *libraries: str) -> Path:
+    """The program, made where the source is newer. Raises NoGenerator."""
+    program = BUILT / source.stem
+    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+        _compile(source, program, libraries)
+    return program
+
+
+def _compile(source: Path, program: Path, libraries: tuple[str, ...]) -> None:
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None:
         raise NoGenerator("the load generator is a C program and there is no compiler (Debian: gcc)")
-    BUILT.parent.mkdir(parents=True, exist_ok=True)
-    command = [compiler, *FLAGS, "-o", str(BUILT), str(SOURCE)]
+    program.parent.mkdir(parents=True, exist_ok=True)
+    command = [compiler, *FLAGS, "-o", str(program), str(source), *libraries]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise NoGenerator(f"the load generator does not compile:\n{done.stderr}")
+        raise NoGenerator(f"{source.name} does not compile:\n{done.stderr}")

@@ -11,7 +11,9 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.peers import leshan, libcoap
+from cryptography.hazmat.backends.openssl.backend import backend
+
+from benchmarks.peers import leshan, libcoap, openssl
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,7 +26,9 @@ def facts(now: datetime) -> Iterator[tuple[str, str]]:
     yield "Python", platform.python_version()
     yield "this toolkit", f"{version('lwm2m-toolkit')}{_commit()}"
     yield "aiocoap", version("aiocoap")
+    yield "cryptography", f"{version('cryptography')} with {backend.openssl_version_text()}"
     yield libcoap.NAME, libcoap.missing() or libcoap.version()
+    yield "OpenSSL", openssl.missing() or openssl.version()
     yield leshan.NAME, leshan.missing() or f"{leshan.version()} on Java {_java()}"
 
 

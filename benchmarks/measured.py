@@ -90,6 +90,18 @@ def silent(core: int, command: Sequence[str], port: int) -> Iterator[Measured]:
 
 
 @contextmanager
+def listening(core: int, command: Sequence[str], port: int) -> Iterator[Measured]:
+    """Any program that takes datagrams, once it has the port; it is killed at the end. Raises DidNotStart."""
+    with _process(core, command, subprocess.DEVNULL) as process:
+        try:
+            _await_socket(port)
+            yield Measured(process, port)
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
 def _process(core: int, command: Sequence[str], output: int) -> Iterator[subprocess.Popen[str]]:
     """In a folder of its own: Californium leaves a file where it is started."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -125,6 +137,16 @@ def _await_pong(port: int) -> None:
             else:
                 return
     raise DidNotStart(f"nothing answers at port {port}")
+
+
+def _await_socket(port: int) -> None:
+    until = time.monotonic() + READY_WITHIN
+    while time.monotonic() < until:
+        tables = (Path("/proc/net") / table for table in ("udp", "udp6"))
+        if any(f":{port:04X} " in table.read_text() for table in tables if table.exists()):
+            return
+        time.sleep(0.05)
+    raise DidNotStart(f"nothing takes datagrams at port {port}")
 
 
 def cpu_seconds(pid: int) -> float:

@@ -64,7 +64,7 @@ def _mark(samples: Sequence[Sample]) -> str:
 
 
 def _is_amount(name: Name) -> bool:
-    return name.quantity in (quantities.MEMORY, quantities.IDLE)
+    return name.quantity in (quantities.MEMORY, quantities.IDLE, quantities.ASSOCIATION_MEMORY)
 
 
 def _amount(name: Name, value: float) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks import quantities
 from benchmarks.figures import Name
-from benchmarks.peers import bare_aiocoap, bare_socket, leshan, libcoap, ours
+from benchmarks.peers import bare_aiocoap, bare_socket, leshan, libcoap, openssl, ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,10 @@ NOTIFICATIONS = "Notifications received"
 READS = "Reads, 200 clients in flight"
 MEMORY = "Bytes per registered client, 100 000 of them"
 IDLE = "Idle cost of 10 000 registered clients"
+SECURE_UPDATES = "Updates over DTLS-PSK"
+PSK_REGISTRATIONS = "DTLS-PSK handshake and Register"
+X509_REGISTRATIONS = "X.509 mutual handshake and Register"
+ASSOCIATION_MEMORY = "Bytes per idle DTLS association, 5 000 of them"
 
 
 def rows() -> Iterator[Row]:
@@ -59,6 +63,28 @@ def rows() -> Iterator[Row]:
     yield Row(READS, _of_us(reads), Name(reads, bare), "bare aiocoap", at_least=8)
     yield Row(MEMORY, _of_us(quantities.MEMORY), at_most=3000)
     yield Row(IDLE, _of_us(quantities.IDLE), at_most=0.01)
+    yield Row(
+        SECURE_UPDATES,
+        _of_us(quantities.SECURE_UPDATES),
+        _of_us(quantities.PLAIN_UPDATES),
+        "the same over UDP",
+        at_least=0.6,
+    )
+    yield Row(
+        PSK_REGISTRATIONS,
+        _of_us(quantities.PSK_REGISTRATIONS),
+        Name(quantities.PLAIN_POSTS, bare),
+        "bare aiocoap, POST",
+        at_least=0.5,
+    )
+    yield Row(
+        X509_REGISTRATIONS,
+        _of_us(quantities.X509_REGISTRATIONS),
+        Name(quantities.X509_HANDSHAKES, openssl.NAME),
+        "openssl s_server, handshake",
+        at_least=0.8,
+    )
+    yield Row(ASSOCIATION_MEMORY, _of_us(quantities.ASSOCIATION_MEMORY), at_most=3000)
     yield Row("Registrations, beside Leshan", _of_us(registrations), Name(registrations, leshan.NAME), "Leshan")
     yield Row("Updates, beside Leshan", _of_us(updates), Name(updates, leshan.NAME), "Leshan")
     yield Row("Updates, beside receiving and sending alone", _of_us(updates), Name(updates, bare_socket.NAME), "Python")
