@@ -8,6 +8,7 @@ from tests.fuzz import (
     osap_connection_targets,
     osap_message_targets,
     osap_thing_targets,
+    pki_targets,
 )
 from tests.fuzz.target import Target
 
@@ -18,5 +19,6 @@ TARGETS: tuple[Target, ...] = (
     *osap_connection_targets.TARGETS,
     *osap_message_targets.TARGETS,
     *osap_thing_targets.TARGETS,
+    *pki_targets.TARGETS,
     *live_targets.TARGETS,
 )
