@@ -19,6 +19,7 @@ from aiocoap.transports.tcp import _decode_message, _serialize
 
 from lwm2m.coap.carrier import Room
 from lwm2m.coap.datagram_format import EMPTY, NotCoap, WrongOption
+from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.message import Peer
 from lwm2m.coap.packet import Packet
 from lwm2m.coap.stream_format import BASE_SIZE, SMALLEST_SIZE, decode, encode, extent, is_signalling, room_in, token_of
@@ -157,6 +158,10 @@ class Connection(RFC8323Remote, ABC):  # type: ignore[misc]  # aiocoap is not ty
             self._timer.cancel()
         self.hang_up()
         self._owner.lost(self, reason)
+
+    def failure(self) -> Unreachable:
+        """That it has ended, for whoever wanted to use it."""
+        return Unreachable(self.reason)
 
     def _pass_on(self, message: bytes, code: int) -> None:
         try:

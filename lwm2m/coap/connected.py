@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from typing import ClassVar
 
-from lwm2m.coap.aiocoap_connection import Liveness
+from lwm2m.coap.aiocoap_connection import Liveness, Owner
 from lwm2m.coap.aiocoap_connections import ConnectionCarrier
 from lwm2m.coap.carrier import Incoming
 from lwm2m.coap.connection_pool import ConnectionPool
@@ -39,12 +40,11 @@ class _Running:
         self.protection = protection
 
 
-class ConnectedEndpoint:
+class ConnectedEndpoint(ABC):
     """Accepts connections at `port`, unless that is None, and connects to whoever it is to speak with; requests go both
     ways on each connection. Port 0 takes a free one; host "::" speaks IPv4 too."""
 
     scheme: ClassVar[str]
-    pool: ClassVar[type[ConnectionPool]]
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class ConnectedEndpoint:
         if self._running is not None:
             raise RuntimeError("the endpoint has been started already")
         carrier = ConnectionCarrier(self._serve, self._lost)
-        pool = self.pool(self._host, self._port, carrier, self._limits, self._liveness)
+        pool = self.new_pool(carrier)
         protection = None if self._oscore is None else OscoreCarrier(carrier, self._oscore)
         conversation = Conversation(
             protection or carrier, handler, limits=self._limits, transmission=self._transmission, tracer=self._tracer
@@ -127,6 +127,10 @@ class ConnectedEndpoint:
     def events(self) -> AsyncIterator[AssociationLost]:
         return self._lost_peers.events()
 
+    @abstractmethod
+    def new_pool(self, owner: Owner) -> ConnectionPool:
+        """Not open yet."""
+
     def _live(self) -> _Running:
         if self._running is None:
             raise Unreachable("the endpoint is not running")
@@ -154,11 +158,15 @@ class TcpEndpoint(ConnectedEndpoint):
     """CoAP over TCP. RFC 8323 §3"""
 
     scheme = "coap+tcp"
-    pool = TcpPool
+
+    def new_pool(self, owner: Owner) -> ConnectionPool:
+        return TcpPool(self._host, self._port, owner, self._limits, self._liveness)
 
 
 class WebSocketEndpoint(ConnectedEndpoint):
     """CoAP over WebSockets. RFC 8323 §4"""
 
     scheme = "coap+ws"
-    pool = WebSocketPool
+
+    def new_pool(self, owner: Owner) -> ConnectionPool:
+        return WebSocketPool(self._host, self._port, owner, self._limits, self._liveness)

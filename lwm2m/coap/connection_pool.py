@@ -71,9 +71,13 @@ class ConnectionPool(ABC):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def connections(self) -> list[Connection]:
+        """Those that are there now."""
+        return list(self._alive)
+
     def leave(self) -> None:
         """Close all connections in peace."""
-        for connection in list(self._alive):
+        for connection in self.connections():
             connection.leave()
 
     async def reach(self, host: str, port: int) -> Connection:
@@ -91,7 +95,7 @@ class ConnectionPool(ABC):
             except OSError as error:
                 raise Unreachable(error.strerror or str(error)) from error
             if not connection.is_ready:
-                raise Unreachable(connection.reason)
+                raise connection.failure()
             self._reached[host, port] = connection
             return connection
 

@@ -47,7 +47,11 @@ class TcpConnection(Connection, asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._pool.begun(self)
-        self.begin(_address(transport, "sockname"), _address(transport, "peername"), None)
+        self.there(transport)
+
+    def there(self, transport: asyncio.Transport) -> None:
+        """The network is there."""
+        self.begin(address_of(transport, "sockname"), address_of(transport, "peername"), None)
 
     def data_received(self, data: bytes) -> None:
         self._arrived += data
@@ -72,7 +76,7 @@ class TcpConnection(Connection, asyncio.Protocol):
         self._pool.closed(self)
 
 
-def _address(transport: asyncio.BaseTransport, which: str) -> tuple[str, int]:
+def address_of(transport: asyncio.BaseTransport, which: str) -> tuple[str, int]:
     """("", 0) where the peer was gone before we looked."""
     found: Any = transport.get_extra_info(which)
     return (plain_host(found), found[1]) if found else ("", 0)
@@ -87,7 +91,7 @@ class _Refused(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        log.info("there are too many connections: that of %s is refused", _address(transport, "peername"))
+        log.info("there are too many connections: that of %s is refused", address_of(transport, "peername"))
         transport.abort()
 
 

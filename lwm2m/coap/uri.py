@@ -6,12 +6,13 @@ import ipaddress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-PORTS = {"coap": 5683, "coaps": 5684, "coap+tcp": 5683, "coap+ws": 80}
+PORTS = {"coap": 5683, "coaps": 5684, "coap+tcp": 5683, "coaps+tcp": 5684, "coap+ws": 80}
 """The port of each scheme that is spoken, where a URI names none."""
 SPEAKS = {
     "coap": "CoAP over UDP",
     "coaps": "CoAP over DTLS",
     "coap+tcp": "CoAP over TCP",
+    "coaps+tcp": "CoAP over TLS",
     "coap+ws": "CoAP over WebSockets",
 }
 

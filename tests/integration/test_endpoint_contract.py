@@ -1,12 +1,13 @@
 """What every CoAP stack must keep, over real sockets: those for datagrams, each one name in `STACKS`, ours once more
-with DTLS, and the endpoints on connections, by the scheme of their URIs. What is about datagrams, a peer that nobody
-connects to, retransmission, Reset, bytes after a UDP header, is asked of the former only; `test_tcp` asks the latter
-message by message."""
+with DTLS, and the endpoints on connections, by the scheme of their URIs, TCP once more with TLS. What is about
+datagrams, a peer that nobody connects to, retransmission, Reset, bytes after a UDP header, is asked of the former only;
+`test_tcp` asks the latter message by message."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,17 +29,23 @@ from lwm2m.coap.endpoint import (
 )
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
 from lwm2m.coap.stacks import CONNECTED, STACKS, Dtls, open_endpoint
+from lwm2m.coap.tls import TlsEndpoint
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.errors import NotFound
 from lwm2m.security.credentials import PreSharedKey
 from tests.lockstep import NON, Datagram, ScriptedPeer
+from tests.tls_credentials import both
+
+tls = functools.cache(both)
+"""A server and a client of one authority in one."""
 
 QUICK = Transmission(ack_timeout=0.05, ack_random_factor=1.0, max_retransmit=2)
 LAMP = PreSharedKey(b"lamp", b"a key of sixteen")
+SECURED = {"dtls": "coaps", "tls": "coaps+tcp"}
 DTLS = Dtls(ServerSettings({LAMP.identity: LAMP.key}.get), lambda _host: ClientSettings(LAMP))
 
 
-@pytest.fixture(params=[*sorted(STACKS), "dtls", *CONNECTED])
+@pytest.fixture(params=[*sorted(STACKS), "dtls", *CONNECTED, "tls"])
 def stack(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -53,11 +60,13 @@ def an_endpoint(stack: str, host: str = "127.0.0.1", port: int = 0, **settings: 
         return CONNECTED[stack](host, port, **settings)
     if stack == "dtls":
         return open_endpoint(host, port, dtls=DTLS, **settings)
+    if stack == "tls":
+        return TlsEndpoint(host, port, tls=tls(), **settings)
     return open_endpoint(host, port, stack=stack, **settings)
 
 
 def scheme_of(stack: str) -> str:
-    return stack if stack in CONNECTED else "coaps" if stack == "dtls" else "coap"
+    return stack if stack in CONNECTED else SECURED.get(stack, "coap")
 
 
 @dataclass
