@@ -174,7 +174,8 @@ class Exchanges:
 
     def answer(self, arrived: Arrived, packet: Packet, settled: Settled | None) -> None:
         """What `Arrived.answer` comes to."""
-        self._handled(arrived)
+        if arrived.is_handled_later:
+            self._handled(arrived)
         if self._answer_in_acknowledgement(arrived, packet):
             return
         message = Outgoing(self._state(arrived.peer), packet, arrived.confirmable, None, settled)
@@ -190,10 +191,10 @@ class Exchanges:
         if arrived.acknowledged or not arrived.confirmable:
             return False
         reply = encode(ACK, arrived.mid, packet)
-        may = self._guard.may_answer(arrived.peer, arrived.size, len(reply))
-        if may:
-            self._reply(arrived, reply)
-        return may
+        if not self._guard.may_answer(arrived.peer, arrived.size, len(reply)):
+            return False
+        self._reply(arrived, reply)
+        return True
 
     def ignore(self, arrived: Arrived) -> None:
         """What `Arrived.ignore` comes to."""

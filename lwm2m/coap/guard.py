@@ -56,10 +56,11 @@ class Guard:
     """Who is verified, and what the others may still be sent. `secret` is random and this process's own. A peer with an
     association was verified by what carries that."""
 
-    __slots__ = ("_amplification", "_credit", "_deferred", "_limits", "_secret", "_verified")
+    __slots__ = ("_amplification", "_credit", "_deferred", "_max_unverified", "_max_verified", "_secret", "_verified")
 
     def __init__(self, limits: Limits, secret: bytes) -> None:
-        self._limits = limits
+        self._max_verified = limits.max_peers
+        self._max_unverified = limits.max_peers_unverified
         self._amplification = limits.amplification
         self._secret = secret
         self._verified: OrderedDict[Peer, None] = OrderedDict()
@@ -77,7 +78,7 @@ class Guard:
         elif peer.association is None:
             verified[peer] = None
             self._credit.pop(peer, None)
-            if len(verified) > self._limits.max_peers:
+            if len(verified) > self._max_verified:
                 verified.popitem(last=False)
 
     def may_answer(self, peer: Peer, received: int, size: int) -> bool:
@@ -103,12 +104,13 @@ class Guard:
 
     def answered(self, peer: Peer, received: int, size: int) -> None:
         """A request of `received` bytes was answered with `size` bytes. What it allows beyond is the peer's credit."""
-        if self.is_verified(peer):
+        if peer.association is not None or peer in self._verified:
             return
         credit = self._credit
-        known = credit.pop(peer, 0)
-        credit[peer] = max(0, known + received * self._amplification - size)
-        self._bound()
+        left = credit.pop(peer, 0) + received * self._amplification - size
+        credit[peer] = left if left > 0 else 0
+        if len(credit) > self._max_unverified:
+            credit.popitem(last=False)
 
     def may_send(self, peer: Peer, size: int) -> bool:
         """Whether these bytes may go to the peer now; if so they are taken from its credit."""
@@ -124,12 +126,13 @@ class Guard:
         """The same for a ping, which a peer that we know nothing of may be sent, with its retransmissions, once."""
         if peer not in self._credit and not self.is_verified(peer):
             self._credit[peer] = PING_EXCHANGE
-            self._bound()
+            if len(self._credit) > self._max_unverified:
+                self._credit.popitem(last=False)
         return self.may_send(peer, PING)
 
     def may_defer(self, peer: Peer) -> bool:
         """Whether what a peer makes us send it, answers and notifications, may wait for its answer to a ping."""
-        return peer in self._deferred or len(self._deferred) < self._limits.max_peers_unverified
+        return peer in self._deferred or len(self._deferred) < self._max_unverified
 
     def defer(self, peer: Peer) -> bool:
         """The same, and it waits from now on."""
@@ -141,10 +144,6 @@ class Guard:
     def ping_ended(self, peer: Peer) -> None:
         """It was answered, or never will be."""
         self._deferred.discard(peer)
-
-    def _bound(self) -> None:
-        if len(self._credit) > self._limits.max_peers_unverified:
-            self._credit.popitem(last=False)
 
     def _mac(self, peer: Peer, timestamp: bytes) -> bytes:
         subject = repr((peer.local, peer.address)).encode() + timestamp
