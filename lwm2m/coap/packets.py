@@ -107,7 +107,10 @@ def packet_size(packet: Packet) -> int:
     last = 0
     for number in sorted(packet.options):
         for value in packet.options[number]:
-            size += 1 + _more(number - last) + _more(len(value)) + len(value)
+            delta, length = number - last, len(value)
+            size += 1 + length
+            if delta > 12 or length > 12:
+                size += _more(delta) + _more(length)
             last = number
     return size
 
