@@ -110,6 +110,7 @@ class Registry:
         self._limits = limits
         self._object_lists = ObjectLists(limits.kept_object_lists)
         self._by_endpoint: dict[str, Registration] = {}
+        self.get: Callable[[str], Registration | None] = self._by_endpoint.get
         self._by_id: dict[str, str] = {}
         self._by_peer: dict[Peer, str | dict[str, None]] = {}
         self._identities: dict[Peer, str] = {}
@@ -121,9 +122,6 @@ class Registry:
     def __iter__(self) -> Iterator[Registration]:
         """In no order; do not change the registry meanwhile."""
         return iter(self._by_endpoint.values())
-
-    def get(self, endpoint: str) -> Registration | None:
-        return self._by_endpoint.get(endpoint)
 
     def at(self, location: tuple[str, ...]) -> Registration | None:
         if len(location) != 2 or location[0] != "rd":

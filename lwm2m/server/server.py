@@ -406,4 +406,5 @@ def _report(task: asyncio.Task[None]) -> None:
 
 
 def _new_id() -> str:
-    return secrets.token_urlsafe(12)
+    """As long as an option may be whose length is in its first byte."""
+    return secrets.token_urlsafe(9)
