@@ -10,6 +10,7 @@ from lwm2m.cli.composite import observe_composite, read_composite, write_composi
 from lwm2m.cli.decode import decode
 from lwm2m.cli.devices import devices, show
 from lwm2m.cli.failure import FailingGroup
+from lwm2m.cli.keys import keys
 from lwm2m.cli.lifecycle import bootstrap, create, delete, requests
 from lwm2m.cli.observing import observe
 from lwm2m.cli.operations import attributes, discover, execute, read, write
@@ -63,6 +64,7 @@ app.command(epilog="lwm2m bootstrap lamp")(bootstrap)
 app.command(epilog="lwm2m requests lamp")(requests)
 app.command(epilog="lwm2m decode TLV c40d5182428f --path /3/0")(decode)
 app.command(epilog="lwm2m package firmware.bin 2.0")(package)
+app.add_typer(keys)
 
 
 def main() -> None:
