@@ -164,8 +164,8 @@ def test_show_says_what_it_is_and_keeps_secrets(folder: Path) -> None:
     )
     assert "certificate of an authority, valid" in certificate
     secrets = [bytes.fromhex((folder / "p.psk").read_text())]
-    for file in folder.glob("*.key"):
-        loaded = serialization.load_pem_private_key(file.read_bytes(), None)
+    for private in folder.glob("*.key"):
+        loaded = serialization.load_pem_private_key(private.read_bytes(), None)
         assert isinstance(loaded, ec.EllipticCurvePrivateKey)
         secrets.append(loaded.private_numbers().private_value.to_bytes(32, "big"))
     everything = "".join(keys("show", file.name).out for file in folder.iterdir())
