@@ -32,6 +32,10 @@ Path = tuple[x509.Certificate, ...]
 """The leaf first, each signed by the next, the last one trusted."""
 
 
+Fault = tuple[int, str]
+"""The alert and the sentence of a refusal."""
+
+
 class Role(Enum):
     """Whose certificate it is; the value is the extended key usage."""
 
@@ -61,7 +65,7 @@ def verified_path(chain: Sequence[x509.Certificate], trust: TrustStore, role: Ro
     leaf, others = chain[0], _first_of_each_name(chain[1:])
     if trust.store is None:
         raise CredentialsRefused(Alert.UNKNOWN_CA, "no certificate authority is trusted: name one")
-    faults: list[CredentialsRefused] = []
+    faults: list[Fault] = []
     reason = ""
     with refusing_unreadable():
         for at in _instants(leaf, [*others, *trust.anchors]) if wall is None else [datetime.fromtimestamp(wall, UTC)]:
@@ -69,7 +73,7 @@ def verified_path(chain: Sequence[x509.Certificate], trust: TrustStore, role: Ro
                 return tuple(_policy(trust.store, role, at, faults).verify(leaf, list(others)).chain)
             except VerificationError as error:
                 reason = str(error).partition(" (encountered")[0]
-        raise faults[0] if faults else _reason(leaf, others, trust, wall, reason)
+        raise CredentialsRefused(*faults[0]) if faults else _reason(leaf, others, trust, wall, reason)
 
 
 def check_dates(certificate: x509.Certificate, wall: float | None) -> None:
@@ -158,7 +162,7 @@ def _instants(leaf: x509.Certificate, others: Iterable[x509.Certificate]) -> lis
     return [begin, *sorted(moment for moment in later if begin < moment <= end)]
 
 
-def _policy(store: Store, role: Role, at: datetime, faults: list[CredentialsRefused]) -> ClientVerifier:
+def _policy(store: Store, role: Role, at: datetime, faults: list[Fault]) -> ClientVerifier:
     """Checks the names of nobody: that is why it is the one for clients in both roles."""
 
     def for_leaf(_: Policy, certificate: x509.Certificate, __: object) -> None:
@@ -174,12 +178,13 @@ def _policy(store: Store, role: Role, at: datetime, faults: list[CredentialsRefu
     return builder.extension_policies(ca_policy=issuers, ee_policy=leaves).build_client_verifier()
 
 
-def _noted(faults: list[CredentialsRefused], check: Callable[[], None]) -> None:
-    """What a check says is lost on the way through the path validation."""
+def _noted(faults: list[Fault], check: Callable[[], None]) -> None:
+    """What a check says is lost on the way through the path validation. The exception itself is not kept: its traceback
+    holds the policy, which holds what is kept here, and no collector looks into a policy."""
     try:
         check()
     except CredentialsRefused as refused:
-        faults.append(refused)
+        faults.append((refused.alert, refused.sentence))
         raise
 
 

@@ -18,7 +18,6 @@ from lwm2m.security.crl import RevocationList
 from lwm2m.security.ocsp import OcspRefused, ocsp_status, responder
 from lwm2m.security.paths import Role, TrustStore, check_authority, check_usage, has_name_constraints
 from lwm2m.security.pki import ClientCheck
-from lwm2m.security.token_uri import TokenUri
 from tests.authority import WALL
 from tests.fuzz.target import Target
 from tests.vectors.certificates import AUTHORITY, DEVICE, GOOD, REVOKED
@@ -56,10 +55,6 @@ def ocsp_answer(data: bytes) -> object:
     return finding.status
 
 
-def token_uri(data: bytes) -> object:
-    return str(TokenUri.parse(data.decode("utf-8", "replace")))
-
-
 DER = (
     b"\x30\x80",
     b"\x30\x00",
@@ -68,12 +63,10 @@ DER = (
     b"\x06\x03\x55\x04\x03",
     b"\x01\x01\xff",
 )
-URI = b"pkcs11:token=a%20b;object=key;id=%01?module-path=/lib/p11.so&pin-source=file:/run/pin"
 
 TARGETS = (
     Target("certificate", certificate, (CredentialsRefused,), (DEVICE, AUTHORITY), DER, short=2000),
     Target("certificate chain", chain, (CredentialsRefused,), (DEVICE, AUTHORITY), DER, short=1000),
     Target("revocation list", revocation_list, (ValueError,), (REVOKED,), DER, short=1000),
     Target("OCSP answer", ocsp_answer, (OcspRefused,), (GOOD,), DER, short=1000),
-    Target("token URI", token_uri, (ValueError,), (URI,), (b"?", b"&", b";", b"%", b"=", b"pin-value=1"), short=1000),
 )

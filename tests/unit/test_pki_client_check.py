@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -191,3 +194,15 @@ def test_trusted_certificates_are_read_from_files() -> None:
     assert trust.anchors == (ROOT.certificate, stranger.certificate)
     with pytest.raises(ValueError, match="no certificate that can be read"):
         TrustStore.read(b"-----BEGIN CERTIFICATE-----\nnone\n")
+
+
+def test_refusals_leave_nothing_in_memory() -> None:
+    """A fault that is found inside the path validation once stayed there with all that its traceback held."""
+    unfit = FACTORY.issues("d", key_usage("key_agreement"))
+    before = 0
+    for _ in range(2):
+        before = sys.getallocatedblocks()
+        for _ in range(200):
+            refusal(unfit, FACTORY)
+        gc.collect()
+    assert sys.getallocatedblocks() - before < 1000
