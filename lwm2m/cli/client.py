@@ -9,6 +9,15 @@ from typing import Annotated
 
 import typer
 
+from lwm2m.cli.client_key_options import (
+    Certificate,
+    Key,
+    PskIdentity,
+    PskKeyFile,
+    ServerCertificate,
+    ServerPublicKey,
+    Trust,
+)
 from lwm2m.cli.failure import WrongUsage
 
 
@@ -18,7 +27,7 @@ def client(
         list[str] | None,
         typer.Option(
             metavar="URI",
-            help="Where to register, as coap://127.0.0.1:5683. Give it again for further servers.",
+            help="Where to register, as coap://127.0.0.1:5683, or coaps:// with keys. Repeat it for further servers.",
             show_default=False,
         ),
     ] = None,
@@ -32,6 +41,13 @@ def client(
         FilePath | None,
         typer.Option(metavar="FILE", help="Factory configuration: TOML with the accounts, see examples/factory.toml."),
     ] = None,
+    psk_identity: PskIdentity = None,
+    psk_key_file: PskKeyFile = None,
+    key: Key = None,
+    certificate: Certificate = None,
+    server_certificate: ServerCertificate = None,
+    server_public_key: ServerPublicKey = None,
+    trust: Trust = None,
     lifetime: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, metavar="S", help="Lifetime of the registration; 0 never ends.")
     ] = 300,
@@ -75,28 +91,32 @@ def client(
 
     While a server cannot be reached it keeps trying, or asks its bootstrap server.
     """
-    from lwm2m.cli.simulating import Simulation, run  # the verbs need no CoAP
+    from lwm2m.cli.client_security import KeyFiles  # the verbs need no CoAP, and no keys
+    from lwm2m.cli.simulating import Simulation, run
 
     if not (server or bootstrap or factory):
         raise WrongUsage("a client needs --server, --bootstrap or --factory.")
-    simulation = Simulation(
-        endpoint,
-        tuple(server or ()),
-        bootstrap,
-        hold_off,
-        factory,
-        lifetime,
-        version,
-        binding,
-        sms,
-        queue,
-        model,
-        objects,
-        coap_stack,
-        trace,
-        sys.stdin.isatty() if console is None else console,
-    )
     try:
+        keys = KeyFiles(psk_identity, psk_key_file, key, certificate, server_certificate, server_public_key, trust)
+        keys.require_fitting((*(server or ()), *([bootstrap] if bootstrap else [])))
+        simulation = Simulation(
+            endpoint,
+            tuple(server or ()),
+            bootstrap,
+            hold_off,
+            factory,
+            keys,
+            lifetime,
+            version,
+            binding,
+            sms,
+            queue,
+            model,
+            objects,
+            coap_stack,
+            trace,
+            sys.stdin.isatty() if console is None else console,
+        )
         asyncio.run(run(simulation))
     except ValueError as error:
         raise WrongUsage(f"{error}.") from None

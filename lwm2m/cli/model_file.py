@@ -7,7 +7,8 @@
 A value is written as its type asks: a number, true or false, a text; opaque bytes as hexadecimal digits in quotes, an
 object link as "3:0", a time as a TOML date-time or as seconds. Without a value the resource exists and holds none, as
 an executable one does. `signal` lets a value change by itself, see `lwm2m.cli.signals`. Unknown keys are refused by
-line. A factory configuration is the same with objects 0 and 21 and without signals.
+line. A factory configuration is the same with objects 0 and 21 and without signals; there `file = "device.pem"` takes
+the value of an opaque resource from a file.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from itertools import pairwise
 from pathlib import Path as FilePath
 from typing import Any, NamedTuple
 
+from lwm2m.cli.key_material import key_material
 from lwm2m.cli.signals import Signal, SignalError, read_signal
 from lwm2m.cli.values import parse_value
 from lwm2m.model.checking import check
@@ -28,6 +30,7 @@ from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
 
 KEYS = ("path", "value", "signal")
+FILE = "file"
 _TABLE = re.compile(r"""\s*\[\[\s*["']?resource["']?\s*\]\]""")
 _SPELT = frozenset({Type.OPAQUE, Type.OBJLNK, Type.TIME})
 _SECURITY = frozenset({0, 21})
@@ -57,10 +60,11 @@ def read_model(text: str, definitions: Definitions, folder: FilePath) -> Model:
     return model
 
 
-def read_factory(text: str, definitions: Definitions) -> list[Record]:
-    """A factory configuration: a model file that may hold the objects of accounts. Raises ModelError."""
+def read_factory(text: str, definitions: Definitions, folder: FilePath) -> list[Record]:
+    """A factory configuration: a model file that may hold the objects of accounts; `folder` is where the files that it
+    names lie. Raises ModelError."""
     records: list[Record] = []
-    for record, table, section in _resources(text, definitions, frozenset()):
+    for record, table, section in _resources(text, definitions, frozenset(), folder):
         if "signal" in table:
             raise ModelError(f"line {section.line_of('signal')}: a factory configuration has no signals")
         records.append(record)
@@ -68,8 +72,9 @@ def read_factory(text: str, definitions: Definitions) -> list[Record]:
 
 
 def _resources(
-    text: str, definitions: Definitions, closed: frozenset[int]
+    text: str, definitions: Definitions, closed: frozenset[int], folder: FilePath | None = None
 ) -> Iterator[tuple[Record, Mapping[str, Any], _Section]]:
+    """`folder` is where keys lie; None: there are none."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -82,17 +87,21 @@ def _resources(
     tables = document.get("resource", [])
     if not (isinstance(tables, list) and all(isinstance(table, dict) for table in tables)):
         raise ModelError(f"line {_line_of(text.splitlines(), 'resource')}: resources are tables, [[resource]]")
-    return _records(tables, list(_sections(text)), definitions, closed)
+    return _records(tables, list(_sections(text)), definitions, closed, folder)
 
 
 def _records(
-    tables: Iterable[Mapping[str, Any]], sections: list[_Section], definitions: Definitions, closed: frozenset[int]
+    tables: Iterable[Mapping[str, Any]],
+    sections: list[_Section],
+    definitions: Definitions,
+    closed: frozenset[int],
+    folder: FilePath | None,
 ) -> Iterator[tuple[Record, Mapping[str, Any], _Section]]:
     seen: set[Path] = set()
     for number, table in enumerate(tables):
         section = sections[number] if number < len(sections) else _Section(1, [])
         try:
-            record = _record(table, definitions, closed)
+            record = _record(table, definitions, closed, folder)
             if record.path in seen:
                 raise _Wrong("path", f"{record.path} is there twice")
         except _Wrong as wrong:
@@ -130,19 +139,47 @@ def _line_of(lines: list[str], key: str) -> int:
     return next((number for number, line in enumerate(lines, 1) if spelt.match(line)), 1)
 
 
-def _record(table: Mapping[str, Any], definitions: Definitions, closed: frozenset[int]) -> Record:
+def _record(
+    table: Mapping[str, Any], definitions: Definitions, closed: frozenset[int], folder: FilePath | None
+) -> Record:
+    known = KEYS if folder is None else (*KEYS, FILE)
     for key in table:
-        if key not in KEYS:
-            raise _Wrong(key, f"this version knows no {key!r} in a [[resource]], only {', '.join(KEYS)}")
+        if key not in known:
+            raise _Wrong(key, f"this version knows no {key!r} in a [[resource]], only {', '.join(known)}")
     path = _path(table.get("path"), closed)
     definition = definitions.resource(path)
     if definition is None and definitions.object(path[0]) is not None:
         raise _Wrong("path", f"object {path[0]} has no resource {path[2]}")
+    if folder is not None and FILE in table:
+        return _from_file(table, path, definition, folder)
     if "value" not in table:
         return _valueless(path, definition)
     if definition is not None:
         _check_shape(path, definition)
+    if path[0] in _SECURITY and definition is not None and definition.type is Type.OPAQUE:
+        return Record(path, _secret(table["value"]))
     return Record(path, _value(table["value"], definition))
+
+
+def _from_file(table: Mapping[str, Any], path: Path, definition: ResourceDefinition | None, folder: FilePath) -> Record:
+    if "value" in table:
+        raise _Wrong(FILE, "there is to be a value or a file, not both")
+    if definition is not None and definition.type is not Type.OPAQUE:
+        raise _Wrong(FILE, f"{definition.name} takes a value and no file")
+    if not isinstance(table[FILE], str):
+        raise _Wrong(FILE, 'a file is a name such as "device.pem"')
+    try:
+        return Record(path, key_material(folder / table[FILE]))
+    except ValueError as error:
+        raise _Wrong(FILE, str(error)) from None
+
+
+def _secret(value: Any) -> bytes:
+    """It may be a key, which is quoted nowhere."""
+    try:
+        return bytes.fromhex(value)
+    except (TypeError, ValueError):
+        raise _Wrong("value", "this takes bytes as hexadecimal digits in quotes") from None
 
 
 def _path(text: object, closed: frozenset[int]) -> Path:

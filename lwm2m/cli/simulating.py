@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from rich.console import Console
 
+from lwm2m.cli.client_security import KeyFiles
 from lwm2m.cli.console import Commands, obey
 from lwm2m.cli.failure import Failed
 from lwm2m.cli.model_file import Model, ModelError, read_factory, read_model
@@ -23,10 +24,11 @@ from lwm2m.cli.values import printable
 from lwm2m.client import Client, ClientEvent, DataModel, State
 from lwm2m.client.consistency import inconsistency
 from lwm2m.client.local_address import local_hosts
+from lwm2m.client.security import Own
 from lwm2m.client.standard_objects.event_log import EventLog
 from lwm2m.client.standard_objects.simulated_device import SimulatedDevice
 from lwm2m.client.versions import in_force
-from lwm2m.coap.connecting import connecting
+from lwm2m.coap.connecting import connecting, connecting_securely
 from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.line import is_line
 from lwm2m.coap.stacks import STACKS, open_endpoint
@@ -67,6 +69,7 @@ class Simulation:
     bootstrap: str | None = None
     hold_off: int = 0
     factory: FilePath | None = None
+    keys: KeyFiles = KeyFiles()  # noqa: RUF009  # immutable
     lifetime: int = 300
     version: str = "1.1"
     binding: str | None = None
@@ -86,7 +89,8 @@ async def run(simulation: Simulation) -> None:
     definitions = _definitions(simulation.objects)
     console = Console(highlight=False, soft_wrap=True)
     tracer = Trace(definitions, lambda line: console.print(line, markup=False)) if simulation.trace else None
-    factory = _factory(simulation.factory, in_force(definitions, simulation.version))
+    shown, own = simulation.keys.read()
+    factory = _factory(simulation.factory, in_force(definitions, simulation.version), own)
     model = _model(simulation.model, definitions)
     device = SimulatedDevice(model.records, addresses=await _addresses(simulation.servers))
     wanted = {record.path[0] for record in model.records} | {3} if simulation.model else None
@@ -107,6 +111,10 @@ async def run(simulation: Simulation) -> None:
             host, 0, stack=simulation.coap_stack, tracer=tracer, count=device.passed
         ),
         connect=partial(connecting, tracer=tracer),
+        connect_securely=partial(connecting_securely, tracer=tracer, count=device.passed),
+        security=shown,
+        signing_key=own.signing_key,
+        trust=own.trust,
     )
     if len(simulation.servers) > 1:
         client.update(open_to_all(client.data_model))
@@ -163,11 +171,11 @@ def _model(file: FilePath | None, definitions: Definitions) -> Model:
     return _read(file, lambda text: read_model(text, definitions, file.parent))
 
 
-def _factory(file: FilePath | None, definitions: Definitions) -> list[Record]:
+def _factory(file: FilePath | None, definitions: Definitions, own: Own) -> list[Record]:
     if file is None:
         return []
-    records = _read(file, lambda text: read_factory(text, definitions))
-    if problem := inconsistency(DataModel(records), definitions, bootstrap_alone=True):
+    records = _read(file, lambda text: read_factory(text, definitions, file.parent))
+    if problem := inconsistency(DataModel(records), definitions, own, bootstrap_alone=True):
         raise Failed(f"{file}: {problem}.")
     return records
 

@@ -149,6 +149,23 @@ def test_a_signal_that_cannot_be_is_refused_by_line(path: str, value: str, table
 
 def test_a_factory_configuration_holds_accounts_and_no_signals() -> None:
     text = resource("/0/0/0", '"coap://h"') + resource("/0/0/5", '"00ff"')
-    assert read_factory(text, shipped()) == [Record(Path(0, 0, 0), "coap://h"), Record(Path(0, 0, 5), b"\x00\xff")]
+    key = Record(Path(0, 0, 5), b"\x00\xff")
+    assert read_factory(text, shipped(), FilePath()) == [Record(Path(0, 0, 0), "coap://h"), key]
     with pytest.raises(ModelError, match="line 4: a factory configuration has no signals"):
-        read_factory(signal("/3/0/9", "1", '{kind = "constant"}'), shipped())
+        read_factory(signal("/3/0/9", "1", '{kind = "constant"}'), shipped(), FilePath())
+
+
+def test_a_factory_configuration_takes_keys_from_files(tmp_path: FilePath) -> None:
+    (tmp_path / "psk").write_text("00ff\n")
+    text = '[[resource]]\npath = "/0/0/5"\nfile = "psk"\n'
+    assert read_factory(text, shipped(), tmp_path) == [Record(Path(0, 0, 5), b"\x00\xff")]
+    with pytest.raises(ModelError, match="line 3: there is to be a value or a file, not both"):
+        read_factory(text + 'value = "00"\n', shipped(), tmp_path)
+    with pytest.raises(ModelError, match="line 3: LWM2M Server URI takes a value and no file"):
+        read_factory(text.replace("/0/0/5", "/0/0/0"), shipped(), tmp_path)
+
+
+def test_what_may_be_a_key_is_not_quoted() -> None:
+    with pytest.raises(ModelError, match="line 3: this takes bytes as hexadecimal digits") as refused:
+        read_factory(resource("/0/0/5", '"my secret"'), shipped(), FilePath())
+    assert "my secret" not in repr(refused.value)
