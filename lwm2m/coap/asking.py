@@ -27,6 +27,7 @@ class Asking:
         self._max_pending = limits.max_pending_per_peer
         self._patience = transmission.max_wait
         self._tracer = tracer
+        self.is_traced = tracer is not None
         self._tokens = Tokens()
         self._pending: dict[Peer, int] = {}
         self._uploads: dict[object, set[int]] = {}

@@ -72,10 +72,12 @@ class Guard:
 
     def verified(self, peer: Peer) -> None:
         """The peer has shown that it receives what we send, or our own side chose it."""
+        if peer.association is not None:
+            return
         verified = self._verified
-        if peer in verified:
+        try:
             verified.move_to_end(peer)
-        elif peer.association is None:
+        except KeyError:
             verified[peer] = None
             self._credit.pop(peer, None)
             if len(verified) > self._max_verified:

@@ -129,8 +129,9 @@ class RunningObservation:
             self._changed.set()
 
     def _is_news(self, packet: Packet) -> bool:
-        number, now = number_of(packet.options, OBSERVE), self._loop.time()
+        number = number_of(packet.options, OBSERVE)
         if number is not None:
+            now = self._loop.time()
             if self._newest is not None and not is_newer(number, now, self._newest, self._newest_at):
                 return False
             self._newest, self._newest_at = number, now
@@ -206,7 +207,8 @@ class RunningObservation:
 
     def _read(self, packet: Packet) -> Response:
         response = response_from(packet, packet.payload)
-        self._asking.trace(self._peer, response, self._opened.packet.token, incoming=True)
+        if self._asking.is_traced:
+            self._asking.trace(self._peer, response, self._opened.packet.token, incoming=True)
         return response
 
     async def _whole(self, packet: Packet) -> Response | None:

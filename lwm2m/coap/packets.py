@@ -79,9 +79,10 @@ def has_unknown_critical_option(options: Options) -> bool:
 def number_of(options: Options, option: int) -> int | None:
     """An elective option that is a number; None as well where it is longer than it may be: then it is ignored."""
     values = options.get(option)
-    if not values or len(values[0]) > LENGTHS[option][1]:
+    if not values:
         return None
-    return int.from_bytes(values[0], "big")
+    value = values[0]
+    return int.from_bytes(value, "big") if len(value) <= LENGTHS[option][1] else None
 
 
 def is_unwanted(options: Options, code: int) -> bool:
@@ -183,7 +184,7 @@ def response_from(packet: Packet, payload: bytes) -> Response:
     return Response(
         CODES[packet.code],
         payload,
-        number_of(options, CONTENT_FORMAT) if CONTENT_FORMAT in options else None,
+        number_of(options, CONTENT_FORMAT),
         _texts(options[LOCATION_PATH], "replace") if LOCATION_PATH in options else (),
         number_of(options, MAX_AGE) if MAX_AGE in options else None,
         OBSERVE in options,

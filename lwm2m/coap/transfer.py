@@ -38,7 +38,8 @@ class Transfer:
         answer = opened.first.result()
         opened.close()
         response = await self.whole(answer)
-        self._asking.trace(self._peer, response, opened.packet.token, incoming=True)
+        if self._asking.is_traced:
+            self._asking.trace(self._peer, response, opened.packet.token, incoming=True)
         return response
 
     async def open(self) -> Opened:
@@ -158,7 +159,8 @@ class Transfer:
         packet = Packet(request.method, request.token or asking.new_token(), options, payload)
         if not self.is_traced:
             self.is_traced = True
-            asking.trace(self._peer, request, packet.token, incoming=False)
+            if asking.is_traced:
+                asking.trace(self._peer, request, packet.token, incoming=False)
         opened = asking.send(self._peer, packet, request.confirmable, self._deadline)
         await opened.answer()
         return opened
