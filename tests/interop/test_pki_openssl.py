@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from lwm2m.security.certificate_files import shown_chain, trusted
 from lwm2m.security.certificate_status import Revocation, RevocationPolicy
 from lwm2m.security.credentials import CredentialsRefused, PeerChain
 from lwm2m.security.crl import RevocationList
-from lwm2m.security.key_reference import signing_key
 from lwm2m.security.paths import TrustStore
 from lwm2m.security.pki import ClientCheck, ServerCheck
+from lwm2m.security.serving import own_credentials, trusted
 from tests.interop.peers import find_peer
 
 pytestmark = pytest.mark.interop
@@ -65,8 +64,7 @@ class OpensslAuthority:
         self.key(name)
         self.run("req", "-new", "-key", f"{name}.key", "-subj", f"/CN={name}", *options, "-out", f"{name}.csr")
         self.run("ca", "-config", "ca.cnf", "-batch", "-notext", "-in", f"{name}.csr", "-out", f"{name}.pem")
-        key = signing_key(str(self.folder / f"{name}.key"))
-        return PeerChain(shown_chain(str(self.folder / f"{name}.pem"), key).certificates)
+        return PeerChain(own_credentials(str(self.folder / f"{name}.key"), self.folder / f"{name}.pem").certificates)
 
     def revoke(self, name: str) -> None:
         self.run("ca", "-config", "ca.cnf", "-revoke", f"{name}.pem")
@@ -86,7 +84,7 @@ class OpensslAuthority:
 
     @property
     def trust(self) -> TrustStore:
-        return trusted([str(self.folder / "ca.pem")])
+        return trusted(self.folder / "ca.pem")
 
 
 @pytest.fixture
