@@ -68,12 +68,14 @@ class RevocationLists:
     def lists(self) -> list[RevocationList]:
         return [source.read for source in self._sources if source.read is not None]
 
-    async def start(self) -> None:
+    async def __aenter__(self) -> RevocationLists:
         """Reads all that can be read now; what cannot is told in the log and tried again."""
         await self.refresh()
-        self._task = asyncio.create_task(self._keep_fresh(), name="revocation lists")
+        if self._sources:
+            self._task = asyncio.create_task(self._keep_fresh(), name="revocation lists")
+        return self
 
-    async def stop(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -117,13 +119,14 @@ class RevocationLists:
         return found != before
 
 
-def end_revoked(check: ClientCheck, forget: Callable[[str], None]) -> Refreshed:
-    """What to do when lists have changed: whoever was revoked since is forgotten, with associations and sessions."""
+def end_revoked(check: ClientCheck, revoke: Callable[[frozenset[str]], Awaitable[None]]) -> Refreshed:
+    """What to do when lists have changed: end what goes on under identities that were revoked since."""
 
     async def refreshed() -> None:
-        for identity in await asyncio.to_thread(check.revoked):
-            log.info("the certificate of %s was revoked: its sessions end", identity)
-            forget(identity)
+        identities = frozenset(await asyncio.to_thread(check.revoked))
+        if identities:
+            log.info("revoked: %s", ", ".join(sorted(identities)))
+            await revoke(identities)
 
     return refreshed
 

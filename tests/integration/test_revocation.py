@@ -122,36 +122,37 @@ def lists_from(*places: str, clock: Clock | None = None) -> RevocationLists:
 async def test_a_revoked_client_is_refused_in_the_handshake_and_another_is_not() -> None:
     async with http_place() as place:
         place.content = CA.revokes(DEVICE)
-        lists = lists_from(place.uri)
-        await lists.start()
-        check = ClientCheck(TRUST, wall=lambda: WALL, revocation=Revocation(HARD, lists.lists))
-        async with ends(check) as (both, _):
-            with pytest.raises(HandshakeFailed) as caught:
-                await both.comes(DEVICE)
-            assert caught.value.alert == 44
-            assert (await both.comes(OTHER)).identity == "x509:server"
-        await lists.stop()
+        async with lists_from(place.uri) as lists:
+            check = ClientCheck(TRUST, wall=lambda: WALL, revocation=Revocation(HARD, lists.lists))
+            async with ends(check) as (both, _):
+                with pytest.raises(HandshakeFailed) as caught:
+                    await both.comes(DEVICE)
+                assert caught.value.alert == 44
+                assert (await both.comes(OTHER)).identity == "x509:server"
 
 
 async def test_a_client_that_is_revoked_later_loses_its_association_at_the_next_refresh() -> None:
     clock = Clock()
     async with http_place() as place:
         place.content = CA.revokes()
-        lists = lists_from(place.uri, clock=clock)
-        check = ClientCheck(TRUST, wall=clock, revocation=Revocation(HARD, lists.lists))
-        async with ends(check) as (both, below):
-            lists.when_refreshed(end_revoked(check, both.server.forget))
-            await lists.start()
-            await both.comes(DEVICE)
-            await both.comes(OTHER)
-            place.content = CA.revokes(DEVICE, number=2)
-            clock.at += 3600
-            await lists.refresh()
-            assert await below.gone.get() == "x509:device"
-            assert below.gone.empty()
-            with pytest.raises(HandshakeFailed):
+        async with lists_from(place.uri, clock=clock) as lists:
+            check = ClientCheck(TRUST, wall=clock, revocation=Revocation(HARD, lists.lists))
+            async with ends(check) as (both, below):
+
+                async def revoke(identities: frozenset[str]) -> None:
+                    for identity in identities:
+                        both.server.forget(identity)
+
+                lists.when_refreshed(end_revoked(check, revoke))
                 await both.comes(DEVICE)
-        await lists.stop()
+                await both.comes(OTHER)
+                place.content = CA.revokes(DEVICE, number=2)
+                clock.at += 3600
+                await lists.refresh()
+                assert await below.gone.get() == "x509:device"
+                assert below.gone.empty()
+                with pytest.raises(HandshakeFailed):
+                    await both.comes(DEVICE)
 
 
 async def test_a_list_in_a_file_is_read_again_when_it_was_changed(tmp_path: Path) -> None:
