@@ -14,6 +14,7 @@ from lwm2m.coap.observing import RunningObservation
 from lwm2m.coap.opened import BEGIN, Opened, is_observed
 from lwm2m.coap.packet import Packet
 from lwm2m.coap.packets import request_options
+from lwm2m.coap.patience import Patience
 from lwm2m.coap.tokens import Tokens
 from lwm2m.coap.transfer import Transfer
 
@@ -25,7 +26,8 @@ class Asking:
         self.carrier = carrier
         self.max_body = limits.max_body
         self._max_pending = limits.max_pending_per_peer
-        self._patience = transmission.max_wait
+        self._max_wait = transmission.max_wait
+        self._patience = Patience()
         self._tracer = tracer
         self.is_traced = tracer is not None
         self._tokens = Tokens()
@@ -63,11 +65,12 @@ class Asking:
         for task in fetching:
             task.cancel()
         await asyncio.gather(*fetching, return_exceptions=True)
+        self._patience.stop()
 
     # For transfers and observations
 
     def send(self, peer: Peer, packet: Packet, confirmable: bool, deadline: float | None) -> Opened:
-        return Opened(self.carrier, peer, packet, confirmable, deadline, self._patience)
+        return Opened(self.carrier, peer, packet, confirmable, deadline, self._patience, self._max_wait)
 
     def new_token(self) -> bytes:
         return self._tokens.new()

@@ -6,25 +6,28 @@ import asyncio
 from collections.abc import Callable
 
 from lwm2m.coap.carrier import Carrier
+from lwm2m.coap.deadlines import NEVER
 from lwm2m.coap.endpoint import Rejected, RequestFailed, TimedOut
 from lwm2m.coap.message import Peer
 from lwm2m.coap.packet import OBSERVE, Packet
 from lwm2m.coap.packets import has_unknown_critical_option, number_of
+from lwm2m.coap.patience import Patience
 
 BEGIN, CANCEL = 0, 1
 """Values of the Observe option in requests. RFC 7641 §2"""
 
 
 class Opened:
-    """A `Listener`. It closes itself with the first response, unless that accepts an observation. Without a `deadline`
-    the wait is bounded by `patience` seconds from the moment the message is sent: only one to a peer is unacknowledged
-    at a time."""
+    """A `Listener`, and what `Patience` bounds. It closes itself with the first response, unless that accepts an
+    observation. Without a `deadline` the wait is bounded by `max_wait` seconds from the moment the message is sent:
+    only one to a peer is unacknowledged at a time."""
 
     __slots__ = (
         "_loop",
+        "_max_wait",
         "_patience",
-        "_timer",
         "_withdraw",
+        "due",
         "early",
         "ended",
         "first",
@@ -35,7 +38,14 @@ class Opened:
     )
 
     def __init__(
-        self, carrier: Carrier, peer: Peer, packet: Packet, confirmable: bool, deadline: float | None, patience: float
+        self,
+        carrier: Carrier,
+        peer: Peer,
+        packet: Packet,
+        confirmable: bool,
+        deadline: float | None,
+        patience: Patience,
+        max_wait: float,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.packet = packet
@@ -48,7 +58,10 @@ class Opened:
         self.lost = False
         """It ended because the peer cannot be asked any more."""
         self._patience = patience
-        self._timer = None if deadline is None else self._loop.call_at(deadline, self._late)
+        self._max_wait = max_wait
+        self.due = NEVER
+        if deadline is not None:
+            patience.wait(deadline, self)
         self._withdraw: Callable[[], None] | None = None
         withdraw = carrier.ask(peer, packet, confirmable, self)
         if self.ended:
@@ -61,7 +74,7 @@ class Opened:
         if self.ended:
             return
         self.ended = True
-        self._stop_waiting()
+        self._patience.end(self)
         if self._withdraw is not None:
             self._withdraw()
         if self.on_end is not None:
@@ -80,8 +93,8 @@ class Opened:
     # Listener
 
     def sent(self) -> None:
-        if self._timer is None and not self.first.done():
-            self._timer = self._loop.call_later(self._patience, self._late)
+        if self.due == NEVER and not self.first.done():
+            self._patience.wait(self._loop.time() + self._max_wait, self)
 
     def believes(self, packet: Packet) -> bool:  # noqa: ARG002  # the carrier knows better than we do
         return True
@@ -108,7 +121,7 @@ class Opened:
     def _settle(self, packet: Packet) -> None:
         self.first.set_result(packet)
         if is_observed(packet) and self._asks(BEGIN):
-            self._stop_waiting()
+            self._patience.end(self)
         else:
             self.close()
 
@@ -129,14 +142,10 @@ class Opened:
     def _asks(self, observe: int) -> bool:
         return number_of(self.packet.options, OBSERVE) == observe
 
-    def _late(self) -> None:
-        self._timer = None
-        self.failed(TimedOut("no answer in time"))
+    # Waiting
 
-    def _stop_waiting(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def late(self) -> None:
+        self.failed(TimedOut("no answer in time"))
 
 
 def is_observed(packet: Packet) -> bool:
