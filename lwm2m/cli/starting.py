@@ -13,6 +13,7 @@ from lwm2m.cli.settings import ServerSettings
 from lwm2m.coap.connecting import connecting
 from lwm2m.coap.endpoint import Endpoint, Tracer
 from lwm2m.coap.line import SCHEME as SERIAL
+from lwm2m.coap.oscore_contexts import Oscore
 from lwm2m.coap.stacks import CONNECTED, open_endpoint
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import DefinitionError, with_folder
@@ -28,11 +29,13 @@ def definitions_in(folder: FilePath | None) -> Definitions:
         raise Failed(f"the object definitions cannot be read: {error}.") from None
 
 
-def coap_endpoints(settings: ServerSettings, tracer: Tracer | None) -> list[Endpoint]:
-    """Those without security, not started yet; the first is that for UDP, where there is one."""
+def coap_endpoints(settings: ServerSettings, tracer: Tracer | None, oscore: Oscore | None = None) -> list[Endpoint]:
+    """Those without security, or with OSCORE alone, not started yet; the first is that for UDP, where there is one."""
     stack = settings.coap_stack
-    udp = [] if settings.coap is None else [open_endpoint(*settings.coap, stack=stack, tracer=tracer)]
-    connected = [CONNECTED[scheme](*address, tracer=tracer) for scheme, address in settings.connected.items()]
+    udp = [] if settings.coap is None else [open_endpoint(*settings.coap, stack=stack, tracer=tracer, oscore=oscore)]
+    connected = [
+        CONNECTED[scheme](*address, tracer=tracer, oscore=oscore) for scheme, address in settings.connected.items()
+    ]
     lines = [] if settings.coap_serial is None else [connecting(SERIAL, settings.coap_serial.uri, tracer=tracer)]
     return [*udp, *connected, *lines]
 

@@ -19,10 +19,19 @@ from lwm2m.client.data_model import Actuator, DataModel
 from lwm2m.client.events import Asleep, Awake, ClientEvent, EventStream, Registered
 from lwm2m.client.initial_accounts import BootstrapServer, add_accounts
 from lwm2m.client.network import Network
-from lwm2m.client.pairing import SERVER, bootstrap_account, security_at, server_accounts, short_server_id, uris_of
+from lwm2m.client.oscore import SPOKEN, oscore_of, oscore_records
+from lwm2m.client.pairing import (
+    SERVER,
+    bootstrap_account,
+    security_at,
+    security_instances,
+    server_accounts,
+    short_server_id,
+    uris_of,
+)
 from lwm2m.client.queue_mode import AWAKE_FOR, Wakefulness
 from lwm2m.client.registration import State, Triggered
-from lwm2m.client.security import SECURED, AccountSecurity, Own
+from lwm2m.client.security import SECURED, AccountSecurity, Own, UnusableSecurity
 from lwm2m.client.sending import send_to_each
 from lwm2m.client.servers import Servers
 from lwm2m.client.simulated import Simulated
@@ -32,12 +41,14 @@ from lwm2m.client.standard_objects.standard_object import StandardObject
 from lwm2m.client.transport import Sockets, Transport, Way
 from lwm2m.client.versions import in_force, said_versions
 from lwm2m.coap import stacks
-from lwm2m.coap.connecting import connecting, connecting_securely
+from lwm2m.coap.connecting import connecting, connecting_protected, connecting_securely
 from lwm2m.coap.dtls_link import ClientSecurity, OwnSessions
 from lwm2m.coap.endpoint import Endpoint, Limits
 from lwm2m.coap.line import SCHEME as SERIAL
 from lwm2m.coap.line import Line
 from lwm2m.coap.message import Code, Peer, Request, Response
+from lwm2m.coap.oscore_contexts import Oscore
+from lwm2m.coap.stacks import Dtls
 from lwm2m.coap.uri import PORTS, letter_of, place_of
 from lwm2m.model.checking import check
 from lwm2m.model.definition import Definitions
@@ -45,7 +56,9 @@ from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.security.credentials import SigningKey
+from lwm2m.security.info import OscoreSecurity
 from lwm2m.security.paths import TrustStore
+from lwm2m.security.sequence_numbers import SequenceNumbers
 
 GATHER = 0.1
 MAX_SMS = 32
@@ -65,6 +78,8 @@ class Client:
     what to show, one for each account.
     `signing_key` is the device's own private key, as in a token: for Security instances without one. Authorities in
     `trust` vouch for servers.
+    `oscore` is the context that is shared with `server`, where its account is made here. What is said to servers with a
+    context goes by what `connect_protected` makes, and never without `numbers`, which keeps the sequence numbers.
     `binding` is what the servers are told where the data model does not say; without it that is the letter of the URI.
     `sms` is the number of the device, in digits, which a binding with S goes with.
     With `queue_mode` it sleeps `awake_for` seconds after the last exchange, until it has something to say.
@@ -94,6 +109,9 @@ class Client:
         security: AccountSecurity | None = None,
         signing_key: SigningKey | None = None,
         trust: TrustStore = TrustStore(),  # noqa: B008  # immutable
+        oscore: OscoreSecurity | None = None,
+        numbers: SequenceNumbers | None = None,
+        connect_protected: Callable[[str, str, Oscore, Dtls | None], Endpoint] | None = None,
         network: Network | None = None,
         bootstrap: str | None = None,
         hold_off: int = 0,
@@ -122,7 +140,7 @@ class Client:
         self._given_letters = _letters(binding, sms)
         asked = None if bootstrap is None else BootstrapServer(bootstrap, hold_off)
         given = (server,) if isinstance(server, str) else tuple(server)
-        self._complete(given, asked, lifetime, binding, coap, security or AccountSecurity())
+        self._complete(given, asked, lifetime, binding, coap, security or AccountSecurity(), oscore)
         self._actuator = actuator or self._simulated(wall_clock)
         self._clock = clock
         self._network = network
@@ -130,6 +148,8 @@ class Client:
         self._open_endpoint = open_endpoint or partial(stacks.open_endpoint, limits=limits)
         self._connect = connect or partial(connecting, limits=limits)
         self._connect_securely = connect_securely or partial(connecting_securely, limits=limits)
+        self._connect_protected = connect_protected or partial(connecting_protected, limits=limits)
+        self._numbers = numbers
         self._own_sessions: OwnSessions = {}
         self._wall = wall_clock
         self._sockets = Sockets(coap, self._make_endpoint, self._handle, self._connection_lost)
@@ -337,16 +357,26 @@ class Client:
         binding: str | None,
         driver: Endpoint | None,
         security: AccountSecurity,
+        oscore: OscoreSecurity | None,
     ) -> None:
         for uri in (*servers, *([asked.uri] if asked else [])):
             self._require_reachable(uri, driver)
+        before = security_instances(self.data_model)
         add_accounts(self.data_model, servers, asked, lifetime, binding, security)
+        if oscore is not None:
+            self._protect_new(oscore, [one for one in security_instances(self.data_model) if one not in before])
         if not server_accounts(self.data_model) and bootstrap_account(self.data_model) is None:
             raise ValueError("a client needs a server or a bootstrap server")
         for account in server_accounts(self.data_model):
             server_object.binding(self.data_model, account.server, self._version)
         letters = dict.fromkeys(letter_of(account.uri) for account in server_accounts(self.data_model))
         self.data_model.update(device.completed(self.data_model, binding or "".join(letters) or "U"))
+
+    def _protect_new(self, oscore: OscoreSecurity, made: Sequence[Path]) -> None:
+        """Raises ValueError unless there is one account that was made here."""
+        if len(made) != 1:
+            raise ValueError("an OSCORE context is for one server, or one bootstrap server, that is named beside it")
+        self.data_model.update(oscore_records(self.data_model, made[0], oscore))
 
     @staticmethod
     def _require_reachable(uri: str, driver: Endpoint | None) -> None:
@@ -371,10 +401,20 @@ class Client:
 
     def _make_endpoint(self, way: Way) -> Endpoint:
         account, security = way.account, way.security
+        if way.oscore is not None and self._numbers is not None:
+            return self._connect_protected(
+                way.scheme, way.where, Oscore.of_server(way.oscore, self._numbers), self._dtls(way)
+            )
         if account is not None and security is not None:
             show = partial(security.client_settings, account, own=self.own, wall=self._wall)
             return self._connect_securely(way.scheme, way.where, show, self._own_sessions)
         return self._open_endpoint(way.where) if way.scheme == "coap" else self._connect(way.scheme, way.where)
+
+    def _dtls(self, way: Way) -> Dtls | None:
+        if way.account is None or way.security is None:
+            return None
+        show = partial(way.security.client_settings, way.account, own=self.own, wall=self._wall)
+        return Dtls(client=show, own_sessions=self._own_sessions)
 
     def _connection_lost(self, peer: Peer) -> None:
         """While we sleep nobody reaches us anyway."""
@@ -385,7 +425,7 @@ class Client:
                 account.connection_lost(reopen=self.is_awake)
 
     def _reach(self, uri: str, security: Path) -> Transport:
-        return Transport(self._sockets, uri, partial(self._secured, security))
+        return Transport(self._sockets, uri, partial(self._secured, security), partial(self._protected, security))
 
     def _secured(self, security: Path, uri: str) -> tuple[Path, AccountSecurity] | None:
         """What the Security instance with this URI says; None where it says that there is no security. Raises
@@ -394,6 +434,20 @@ class Client:
         found = AccountSecurity.of(self.data_model, instance)
         found.require_fitting(uri, instance)
         return (instance, found) if uri.partition(":")[0] in SECURED else None
+
+    def _protected(self, security: Path, uri: str) -> OscoreSecurity | None:
+        """What protects what is said at this URI, None: nothing. Raises UnusableSecurity."""
+        instance = security_at(self.data_model, security, uri)
+        found = oscore_of(self.data_model, instance)
+        scheme = uri.partition(":")[0]
+        if found is not None and scheme not in SPOKEN:
+            raise UnusableSecurity(f"{instance} has OSCORE, which is not spoken over {scheme}:// here")
+        if found is not None and self._numbers is None:
+            raise UnusableSecurity(
+                f"{instance} has OSCORE, and there is nowhere to keep its sequence numbers: give the client a folder "
+                "for its state"
+            )
+        return found
 
 
 def _letters(binding: str | None, sms: str | None) -> frozenset[str]:

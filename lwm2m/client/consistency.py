@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from lwm2m.client.data_model import DataModel
+from lwm2m.client.oscore import oscore_of
 from lwm2m.client.pairing import (
     OSCORE,
     SECURITY,
@@ -18,7 +19,7 @@ from lwm2m.client.pairing import (
     short_server_id,
     value_of,
 )
-from lwm2m.client.security import MODE, Mode, Own, problem
+from lwm2m.client.security import MODE, Mode, Own, UnusableSecurity, problem
 from lwm2m.client.standard_objects.server import binding
 from lwm2m.model.definition import Definitions
 from lwm2m.model.path import Path
@@ -74,8 +75,17 @@ def _security_problems(model: DataModel, security: Path, own: Own) -> Iterator[s
         link.object_id == _OSCORE_OBJECT and model.has(Path(link.object_id, link.instance_id))
     ):
         yield f"{security} names an OSCORE instance that is not there"
+    else:
+        yield from _oscore_problems(model, security)
     if not is_bootstrap(model, security) and not _is_server_id(short_server_id(model, security)):
         yield f"{security} has no Short Server ID"
+
+
+def _oscore_problems(model: DataModel, security: Path) -> Iterator[str]:
+    try:
+        oscore_of(model, security)
+    except UnusableSecurity as error:
+        yield str(error)
 
 
 def _server_problems(model: DataModel, instance: Path) -> Iterator[str]:

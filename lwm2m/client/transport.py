@@ -2,7 +2,8 @@
 
 A client has one socket for each local address that leads to a server of its: almost always one. Servers share it, and
 are told apart by their own addresses. Servers on TCP or WebSockets share what connects from there; each has a
-connection of its own. An account with keys shares nothing: its socket lives as long as its keys stay what they are.
+connection of its own. An account with keys shares nothing: its socket lives as long as its keys stay what they are,
+and that of an account with OSCORE as long as its context.
 """
 
 from __future__ import annotations
@@ -21,16 +22,18 @@ from lwm2m.coap.line import SCHEME as SERIAL
 from lwm2m.coap.message import Peer, Subscription
 from lwm2m.coap.uri import Place, place_of
 from lwm2m.model.path import Path
+from lwm2m.security.info import OscoreSecurity
 
 
 class Way(NamedTuple):
     """Scheme and local address; a serial line has none but its URI. `security` is what the Security instance `account`
-    says, where the scheme needs keys."""
+    says, where the scheme needs keys; `oscore` what it says of OSCORE."""
 
     scheme: str
     where: str
     account: Path | None = None
     security: AccountSecurity | None = None
+    oscore: OscoreSecurity | None = None
 
 
 class Sockets:
@@ -114,15 +117,20 @@ class Sockets:
 
 
 class Transport:
-    """The way to one server, at `uri` now. `secure` says what is shown there, None for nothing; it raises
-    UnusableSecurity."""
+    """The way to one server, at `uri` now. `secure` says what is shown there, None for nothing, and `protect` what
+    protects what is said, if anything; both raise UnusableSecurity."""
 
     def __init__(
-        self, sockets: Sockets, uri: str, secure: Callable[[str], tuple[Path, AccountSecurity] | None]
+        self,
+        sockets: Sockets,
+        uri: str,
+        secure: Callable[[str], tuple[Path, AccountSecurity] | None],
+        protect: Callable[[str], OscoreSecurity | None],
     ) -> None:
         self._sockets = sockets
         self.uri = uri
         self._secure = secure
+        self._protect = protect
         self._way = Way("", "")
         self._endpoint: Endpoint | None = None
 
@@ -130,7 +138,7 @@ class Transport:
         """The endpoint on each local address from which the server may be reached, the one in use first; going on to
         the next gives up the one before. Raises Unreachable, OSError."""
         given = self._sockets.given_for(self.uri)
-        if given is not None:
+        if given is not None and self._protect(self.uri) is None:
             await self.release()
             self._endpoint = given
             yield given
@@ -187,11 +195,12 @@ class Transport:
     async def _possible(self) -> list[Way]:
         """Raises Unreachable."""
         account, security = self._secure(self.uri) or (None, None)
+        oscore = self._protect(self.uri)
         if self.uri.partition(":")[0] == SERIAL:
             return [Way(SERIAL, self.uri)]
         place = self._place()
         hosts = await local_hosts(place.host, place.port)
-        return [Way(place.scheme, host, account, security) for host in hosts]
+        return [Way(place.scheme, host, account, security, oscore) for host in hosts]
 
     def _place(self) -> Place:
         """Raises Unreachable."""

@@ -8,11 +8,14 @@ VERSIONS = ("1.0", "1.1")
 _BOUND = frozenset({0, 1, 3})
 """Objects whose version is that of the enabler where none is said."""
 
+_ALWAYS = {21: (2, 0)}
+"""Earlier versions of OSCORE call its bytes text, which they are not: the master secret is any bytes."""
+
 
 def in_force(definitions: Definitions, lwm2m_version: str) -> Definitions:
     """Raises ValueError for an LwM2M version that we do not speak."""
     enabler = _parse(lwm2m_version)
-    return definitions.choose(dict.fromkeys(_BOUND, enabler))
+    return definitions.choose(dict.fromkeys(_BOUND, enabler) | _ALWAYS)
 
 
 def down_from(lwm2m_version: str) -> tuple[str, ...]:

@@ -7,7 +7,10 @@ from lwm2m.coap.dtls_link import ClientSecurity, OwnSessions
 from lwm2m.coap.endpoint import Endpoint, Limits, Tracer
 from lwm2m.coap.line import SCHEME as SERIAL
 from lwm2m.coap.line import Line
+from lwm2m.coap.oscore_contexts import Oscore
 from lwm2m.coap.stacks import CONNECTED, WITH_DTLS, Dtls, open_endpoint
+from lwm2m.coap.tls import TlsEndpoint
+from lwm2m.coap.tls_settings import Tls
 
 
 def connecting(
@@ -37,7 +40,27 @@ def connecting_securely(
     count: Count | None = None,
 ) -> Endpoint:
     """The same for schemes with keys: `show` tells what a server is shown and has to show. Raises ValueError."""
+    if scheme == TlsEndpoint.scheme:
+        return TlsEndpoint(where, None, tls=Tls(client=show), limits=limits, tracer=tracer)
     if scheme != "coaps":
         raise ValueError(f"{scheme}:// is not spoken here")
     dtls = Dtls(client=show, own_sessions=own_sessions)
     return open_endpoint(where, 0, stack=WITH_DTLS, limits=limits, tracer=tracer, count=count, dtls=dtls)
+
+
+def connecting_protected(
+    scheme: str,
+    where: str,
+    oscore: Oscore,
+    dtls: Dtls | None,
+    *,
+    limits: Limits = Limits(),  # noqa: B008  # immutable
+    tracer: Tracer | None = None,
+    count: Count | None = None,
+) -> Endpoint:
+    """The same where everything is protected by OSCORE; `dtls` is for coaps, around it. Raises ValueError."""
+    if scheme in CONNECTED:
+        return CONNECTED[scheme](where, None, limits=limits, tracer=tracer, oscore=oscore)
+    if scheme not in ("coap", "coaps"):
+        raise ValueError(f"OSCORE is not spoken over {scheme}:// here")
+    return open_endpoint(where, 0, stack=WITH_DTLS, limits=limits, tracer=tracer, count=count, dtls=dtls, oscore=oscore)

@@ -16,10 +16,6 @@ class SequenceNumbers(Protocol):
         was never in use. `context` is a name that tells nothing of its keys. Raises SequenceNumbersError."""
         ...
 
-    def close(self) -> None:
-        """Called once, after everything else."""
-        ...
-
 
 class MemoryNumbers:
     """Forgets when the process ends: for contexts that end with it."""
@@ -31,6 +27,3 @@ class MemoryNumbers:
         first = self._next.get(context, 0)
         self._next[context] = first + count
         return first
-
-    def close(self) -> None:
-        """Nothing to give back."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from lwm2m.security.sequence_numbers import SequenceNumbersError
 
-FILE = "oscore.sqlite"
+FILE_NAME = "lwm2m-oscore.sqlite3"
 _SCHEMA = "CREATE TABLE IF NOT EXISTS numbers (context BLOB PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID"
 _RESERVE = (
     "INSERT INTO numbers VALUES (:context, :count) "
@@ -16,30 +18,30 @@ _RESERVE = (
 
 
 class SqliteNumbers:
-    """In `folder`, in a file for its owner only; both are made where they are missing. Several processes may use it.
-    Raises SequenceNumbersError."""
+    """In `folder`, in a file for its owner only; both are made when they are missing and first needed. Several
+    processes may use it: it is open only while numbers are reserved."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE
-        try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._path.touch(mode=0o600)
-            self._database = sqlite3.connect(self._path, isolation_level=None)
-            self._database.execute("PRAGMA synchronous = FULL")
-            self._database.execute(_SCHEMA)
-        except (OSError, sqlite3.Error) as error:
-            raise self._failed(error) from None
+        self._path = folder / FILE_NAME
 
     def reserve(self, context: bytes, count: int) -> int:
-        try:
-            rows = self._database.execute(_RESERVE, {"context": context, "count": count}).fetchall()
-        except sqlite3.Error as error:
-            raise self._failed(error) from None
-        following: int = rows[0][0]
+        with self._told(), self._open() as database:
+            rows = database.execute(_RESERVE, {"context": context, "count": count}).fetchall()
+            following: int = rows[0][0]
         return following - count
 
-    def close(self) -> None:
-        self._database.close()
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.touch(mode=0o600)
+        with closing(sqlite3.connect(self._path, isolation_level=None)) as database:
+            database.execute("PRAGMA synchronous = FULL")
+            database.execute(_SCHEMA)
+            yield database
 
-    def _failed(self, error: Exception) -> SequenceNumbersError:
-        return SequenceNumbersError(f"the OSCORE sequence numbers in {self._path} cannot be kept: {error}")
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise SequenceNumbersError(f"OSCORE cannot keep its numbers in {self._path}: {error}") from None

@@ -11,7 +11,7 @@ from lwm2m.coap.endpoint import Endpoint, Secured
 from lwm2m.coap.message import Peer
 from lwm2m.errors import BadRequest, Unauthorized
 from lwm2m.security.credentials import x509_identity
-from lwm2m.security.info import SecurityInfo
+from lwm2m.security.info import OscoreSecurity, SecurityInfo, oscore_identity
 from lwm2m.security.store import MemorySecurity, SecurityStore, SecurityStoreError
 from lwm2m.server.store import StoreError
 
@@ -111,6 +111,12 @@ class Admission:
 
     def psk(self, identity: bytes) -> bytes | None:
         return self._store.psk(identity)
+
+    def oscore(self, recipient_id: bytes, id_context: bytes | None) -> OscoreSecurity | None:
+        """The context of whoever names itself so."""
+        owner = self._store.endpoint_of(oscore_identity(recipient_id, id_context))
+        info = None if owner is None else self._store.get(owner)
+        return None if info is None else info.oscore
 
     def list(self) -> tuple[SecurityInfo, ...]:
         return self._store.list()
