@@ -46,11 +46,11 @@ async def run(config: FilePath | None, options: Mapping[str, Any]) -> None:
     configs = BootstrapConfigs() if file is None else bootstrap_configs(file, definitions)
     tracer = Trace(definitions, typer.echo) if settings.trace else None
     security = security_of(settings, SECURITY_FILE)
-    endpoints = [*coap_endpoints(settings, tracer), *security.coaps_endpoint(settings, tracer)]
+    endpoints = [*coap_endpoints(settings, tracer, security.oscore), *security.endpoints(settings, tracer)]
     store = MemoryConfigurations() if settings.state is None else SqliteConfigurations(settings.state)
     server = BootstrapServer(endpoints, configs, definitions, store, admission=security.admission)
     await serve_until_stopped(
-        server, endpoints, bootstrap_app(server), settings, lambda: _tell(server, server.events())
+        server, endpoints, bootstrap_app(server, security.own), settings, lambda: _tell(server, server.events())
     )
 
 

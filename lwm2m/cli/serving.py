@@ -31,10 +31,10 @@ async def run(settings: ServerSettings) -> None:
     tracers: list[Tracer] = [Trace(definitions, typer.echo), coap_log] if settings.trace else [coap_log]
     tracer = partial(_trace, tracers)
     security = security_of(settings, FILE_NAME)
-    endpoints = [*coap_endpoints(settings, tracer), *security.coaps_endpoint(settings, tracer)]
+    endpoints = [*coap_endpoints(settings, tracer, security.oscore), *security.endpoints(settings, tracer)]
     server = Server(endpoints, definitions=definitions, store=_store(settings.state), admission=security.admission)
     await serve_until_stopped(
-        server, endpoints, app(server, coap_log), settings, lambda: _tell(server, server.events())
+        server, endpoints, app(server, coap_log, security.own), settings, lambda: _tell(server, server.events())
     )
 
 

@@ -12,8 +12,9 @@ from fastapi import FastAPI, Header, Request
 from fastapi.responses import StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from lwm2m.security.serving import OwnCredentials
 from lwm2m.server import Server
-from lwm2m.web import refusals
+from lwm2m.web import refusals, security
 from lwm2m.web.coap_log import CoapLog
 from lwm2m.web.composite import composite
 from lwm2m.web.event_log import EventLog
@@ -24,9 +25,10 @@ from lwm2m.web.queued import requests
 HEARTBEAT = 10.0
 
 
-def app(server: Server, coap_log: CoapLog | None = None) -> FastAPI:
+def app(server: Server, coap_log: CoapLog | None = None, own: OwnCredentials | None = None) -> FastAPI:
     """The interface of `server`, which the caller starts and stops. Event streams run while the application's lifespan
-    does; `app.state.event_log.close()` ends them. `coap_log` traces the server's endpoints for COAPLOG events."""
+    does; `app.state.event_log.close()` ends them. `coap_log` traces the server's endpoints for COAPLOG events;
+    `own` is what they show clients."""
     application = FastAPI(title="LwM2M server", lifespan=_lifespan, redirect_slashes=False)
     application.state.server = server
     application.state.event_log = EventLog(start=format(int(time.time()), "x"))
@@ -38,6 +40,7 @@ def app(server: Server, coap_log: CoapLog | None = None) -> FastAPI:
     application.include_router(requests)
     application.include_router(clients)
     application.include_router(about)
+    security.install(application, own)
     application.add_api_route("/api/event", _events, tags=["events"], response_class=StreamingResponse)
     return application
 

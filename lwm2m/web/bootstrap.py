@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
+from lwm2m.security.serving import OwnCredentials
 from lwm2m.server import (
     BootstrapEvent,
     BootstrapEventStream,
@@ -28,7 +29,7 @@ from lwm2m.server import (
     SessionLog,
 )
 from lwm2m.server.bootstrap_check import problems
-from lwm2m.web import refusals
+from lwm2m.web import refusals, security
 from lwm2m.web.application import HEARTBEAT, RawApiPaths
 from lwm2m.web.bodies import text_body
 from lwm2m.web.bootstrap_json import BadConfiguration, config_json, config_of
@@ -44,9 +45,9 @@ _FIELD_NAMES = {SessionEvent.SEND_READ: "send request", SessionEvent.SEND_FINISH
 """What programs know these steps by."""
 
 
-def bootstrap_app(server: BootstrapServer) -> FastAPI:
+def bootstrap_app(server: BootstrapServer, own: OwnCredentials | None = None) -> FastAPI:
     """The interface of `server`, which the caller starts and stops. Event streams run while the application's lifespan
-    does; `app.state.event_log.close()` ends them."""
+    does; `app.state.event_log.close()` ends them. `own` is what its endpoints show clients."""
     application = FastAPI(title="LwM2M bootstrap server", lifespan=_lifespan, redirect_slashes=False)
     application.state.server = server
     application.state.event_log = EventLog(start=format(int(time.time()), "x"))
@@ -54,6 +55,7 @@ def bootstrap_app(server: BootstrapServer) -> FastAPI:
     refusals.install(application)
     application.add_exception_handler(BadConfiguration, _bad_configuration)
     application.include_router(routes)
+    security.install(application, own)
     return application
 
 
@@ -140,12 +142,6 @@ async def sessions_of(ep: str, server: TheServer) -> JSONResponse:
 async def addresses(server: TheServer) -> JSONResponse:
     """Where the server listens for CoAP."""
     return JSONResponse([endpoint_json(endpoint.uri) for endpoint in server.endpoints])
-
-
-@routes.get("/security/clients")
-async def credentials() -> JSONResponse:
-    """The credentials of clients towards this server: none, as it speaks CoAP without security only."""
-    return JSONResponse([])
 
 
 @routes.get("/event", response_class=StreamingResponse)

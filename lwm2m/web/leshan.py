@@ -118,13 +118,6 @@ async def addresses(server: TheServer) -> JSONResponse:
     return JSONResponse([endpoint_json(endpoint.uri) for endpoint in server.endpoints])
 
 
-@about.get("/security/clients")
-async def credentials() -> JSONResponse:
-    """The credentials of clients: none, as this server speaks CoAP without security only. Suites ask for them to see
-    whether the server is there."""
-    return JSONResponse([])
-
-
 @about.get("/objectspecs/{ep}")
 async def object_definitions(registration: TheRegistration, server: TheServer) -> JSONResponse:
     """What the server knows of the objects that this client registered: in the version it registered, or else in the
