@@ -18,6 +18,7 @@ from lwm2m.coap.uri import is_literal
 from lwm2m.dtls.settings import DEFAULT_SUITES, ClientSettings
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
+from lwm2m.security.certificate_status import NOT_CHECKED, Revocation
 from lwm2m.security.certificates import encoded, public_key
 from lwm2m.security.credentials import CertificateChain, Credentials, PreSharedKey, RawPublicKey, SigningKey
 from lwm2m.security.keys import FileKey
@@ -46,10 +47,11 @@ class Mode(IntEnum):
 @dataclass(frozen=True, slots=True)
 class Own:
     """What the device has beside object 0: a private key of its own, as in a token, for Security instances without
-    one; and authorities that vouch for servers."""
+    one; authorities that vouch for servers; and where to look whether they took something back."""
 
     signing_key: SigningKey | None = None
     trust: TrustStore = field(default_factory=TrustStore)
+    revocation: Revocation = NOT_CHECKED
 
 
 class UnusableSecurity(Unreachable):
@@ -146,9 +148,11 @@ class AccountSecurity:
         """For a server at this host name or address; None: wherever it is. Raises UnusableSecurity."""
         credentials = self.credentials(instance, own)
         name = self.server_name or host
-        check = None if self.mode == Mode.PSK else self._check(instance, name, own.trust, wall)
+        check = None if self.mode == Mode.PSK else self._check(instance, name, own, wall)
+        wants_ocsp = self.mode == Mode.CERTIFICATE and own.revocation.is_checked
+        suites = self.suites or DEFAULT_SUITES
         return _usable(
-            lambda: ClientSettings(credentials, check, _indicated(name), self.suites or DEFAULT_SUITES),
+            lambda: ClientSettings(credentials, check, _indicated(name), suites, wants_ocsp=wants_ocsp),
             instance.child(SUITES if self.suites else SERVER_NAME),
         )
 
@@ -174,17 +178,17 @@ class AccountSecurity:
             raise UnusableSecurity(f"{secret} is not the private key of the {of} in {instance.child(IDENTITY)}")
         return key
 
-    def _check(self, instance: Path, name: str | None, trust: TrustStore, wall: Wall) -> ServerCheck:
+    def _check(self, instance: Path, name: str | None, own: Own, wall: Wall) -> ServerCheck:
         matching = _known(MatchingType, self.matching_type or 0, instance.child(MATCHING_TYPE))
         usage = _known(CertificateUsage, 3 if self.usage is None else self.usage, instance.child(USAGE))
         pin = _usable(lambda: Pin(self.server_key, matching), instance.child(SERVER_KEY)) if self.server_key else None
         if pin is None and self.mode == Mode.RPK:
             raise UnusableSecurity(f"{instance.child(SERVER_KEY)} is empty: write the server's public key")
-        if pin is None and not trust.anchors:
+        if pin is None and not own.trust.anchors:
             raise UnusableSecurity(
                 f"{instance.child(SERVER_KEY)} is empty: write the server's certificate, or trust an authority"
             )
-        return ServerCheck(pin, usage, trust, name, wall)
+        return ServerCheck(pin, usage, own.trust, name, wall, own.revocation)
 
 
 def problem(model: DataModel, instance: Path, uri: str, own: Own) -> str | None:

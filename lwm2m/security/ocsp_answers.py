@@ -54,10 +54,11 @@ class OcspAnswers:
         self._fetching: dict[_Key, asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def start(self) -> None:
+    async def __aenter__(self) -> OcspAnswers:
         self._loop = asyncio.get_running_loop()
+        return self
 
-    async def stop(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._loop = None
         tasks = self.fetching
         for task in tasks:

@@ -251,26 +251,24 @@ async def test_an_answer_is_fetched_for_the_next_handshake() -> None:
     clock, told = Clock(), []
     async with http_place() as place:
         server = CA.issues("server", responder_at(place.uri))
-        answers = OcspAnswers(wall=clock, revoked=told.append)
-        await answers.start()
-        check = ServerCheck(trust=TRUST, wall=clock, revocation=Revocation(HARD, find_answer=answers.find))
-        place.content = CA.answers(server, end=TODAY + DAY)
-        assert taken(check, server) == 40
-        await fetched(answers)
-        assert taken(check, server) == "x509:server"
-        assert taken(check, server) == "x509:server"
-        await fetched(answers)
-        assert len(place.asked) == 1, "it counts for a day"
+        async with OcspAnswers(wall=clock, revoked=told.append) as answers:
+            check = ServerCheck(trust=TRUST, wall=clock, revocation=Revocation(HARD, find_answer=answers.find))
+            place.content = CA.answers(server, end=TODAY + DAY)
+            assert taken(check, server) == 40
+            await fetched(answers)
+            assert taken(check, server) == "x509:server"
+            assert taken(check, server) == "x509:server"
+            await fetched(answers)
+            assert len(place.asked) == 1, "it counts for a day"
 
-        place.content = CA.answers(server, revoked=True)
-        clock.at += 43_200
-        assert taken(check, server) == "x509:server", "what is at hand still counts"
-        await fetched(answers)
-        assert taken(check, server) == 44
-        assert told == [server.certificate]
-        clock.at += 10 * 86_400
-        assert taken(check, server) == 44
-        await answers.stop()
+            place.content = CA.answers(server, revoked=True)
+            clock.at += 43_200
+            assert taken(check, server) == "x509:server", "what is at hand still counts"
+            await fetched(answers)
+            assert taken(check, server) == 44
+            assert told == [server.certificate]
+            clock.at += 10 * 86_400
+            assert taken(check, server) == 44
 
 
 @pytest.mark.parametrize("bad", [b"nothing", CA.answers(OTHER), root("Device CA").answers(DEVICE, issuer=CA)])
@@ -278,60 +276,54 @@ async def test_a_bad_answer_is_as_none_and_asked_for_again_after_a_pause(bad: by
     clock = Clock()
     async with http_place() as place:
         server = CA.issues("server", responder_at(place.uri))
-        answers = OcspAnswers(wall=clock)
-        await answers.start()
-        check = ServerCheck(trust=TRUST, wall=clock, revocation=Revocation(SOFT, find_answer=answers.find))
-        place.content = bad
-        for _ in range(3):
+        async with OcspAnswers(wall=clock) as answers:
+            check = ServerCheck(trust=TRUST, wall=clock, revocation=Revocation(SOFT, find_answer=answers.find))
+            place.content = bad
+            for _ in range(3):
+                assert taken(check, server) == "x509:server"
+                await fetched(answers)
+            assert len(place.asked) == 1
+            place.content = CA.answers(server, revoked=True)
+            clock.at += PAUSE
             assert taken(check, server) == "x509:server"
             await fetched(answers)
-        assert len(place.asked) == 1
-        place.content = CA.answers(server, revoked=True)
-        clock.at += PAUSE
-        assert taken(check, server) == "x509:server"
-        await fetched(answers)
-        assert taken(check, server) == 44
-        await answers.stop()
+            assert taken(check, server) == 44
 
 
 async def test_a_certificate_without_a_responder_is_never_asked_about() -> None:
-    answers = OcspAnswers(wall=Clock())
-    await answers.start()
-    assert answers.find(SERVER.certificate, CA.certificate) is None
-    await fetched(answers)
-    assert answers.find(SERVER.certificate, CA.certificate) is None
-    await answers.stop()
+    async with OcspAnswers(wall=Clock()) as answers:
+        assert answers.find(SERVER.certificate, CA.certificate) is None
+        await fetched(answers)
+        assert answers.find(SERVER.certificate, CA.certificate) is None
 
 
 async def test_a_server_staples_its_own_answer_and_a_strict_client_takes_it() -> None:
     async with http_place() as place:
         server = CA.issues("server", responder_at(place.uri))
         place.content = CA.answers(server)
-        answers = OcspAnswers(wall=Clock())
-        await answers.start()
-        stapled = answers.stapled(server.certificate, CA.certificate)
-        assert stapled() is None
-        await fetched(answers)
-        below = DtlsLink(
-            UdpLink(),
-            server=ServerSettings(
-                chain=CertificateChain((server.der,), server.key),
-                verify=ClientCheck(TRUST, wall=lambda: WALL),
-                ocsp=stapled,
-            ),
-        )
-        strict = ServerCheck(trust=TRUST, wall=lambda: WALL, revocation=Revocation(HARD))
-        chain = CertificateChain((DEVICE.der,), DEVICE.key)
-        await below.open(Deaf())
-        for wants, is_taken in ((True, True), (False, False)):
-            settings = ClientSettings(chain, strict, wants_ocsp=wants)
-            above = DtlsLink(UdpLink(), client=lambda _, settings=settings: settings)
-            await above.open(Deaf())
-            if is_taken:
-                assert (await above.peer(below.uri)).identity == "x509:server"
-            else:
-                with pytest.raises(HandshakeFailed, match="it is not known whether the certificate of 'server'"):
-                    await above.peer(below.uri)
-            await above.close()
-        await below.close()
-        await answers.stop()
+        async with OcspAnswers(wall=Clock()) as answers:
+            stapled = answers.stapled(server.certificate, CA.certificate)
+            assert stapled() is None
+            await fetched(answers)
+            below = DtlsLink(
+                UdpLink(),
+                server=ServerSettings(
+                    chain=CertificateChain((server.der,), server.key),
+                    verify=ClientCheck(TRUST, wall=lambda: WALL),
+                    ocsp=stapled,
+                ),
+            )
+            strict = ServerCheck(trust=TRUST, wall=lambda: WALL, revocation=Revocation(HARD))
+            chain = CertificateChain((DEVICE.der,), DEVICE.key)
+            await below.open(Deaf())
+            for wants, is_taken in ((True, True), (False, False)):
+                settings = ClientSettings(chain, strict, wants_ocsp=wants)
+                above = DtlsLink(UdpLink(), client=lambda _, settings=settings: settings)
+                await above.open(Deaf())
+                if is_taken:
+                    assert (await above.peer(below.uri)).identity == "x509:server"
+                else:
+                    with pytest.raises(HandshakeFailed, match="it is not known whether the certificate of 'server'"):
+                        await above.peer(below.uri)
+                await above.close()
+            await below.close()
