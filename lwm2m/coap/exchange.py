@@ -260,8 +260,10 @@ class Exchanges:
         message = asked.message
         if message is not None:
             asked.message = None
+            others_wait = bool(asked.state.queue)
             self._outgoing.withdraw(message, now)
-            self._wake_in_time()
+            if others_wait:
+                self._wake_in_time()
         is_first = not asked.answered
         asked.answered = True
         if asked.listener.answered(packet, in_acknowledgement=in_acknowledgement):

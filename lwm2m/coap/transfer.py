@@ -148,22 +148,21 @@ class Transfer:
     async def _send(self, options: Options, payload: bytes) -> Opened:
         """Send one message and wait for its first response. A peer that first wants to know whether we are where we
         say gets it once more, with what it asks us to repeat. RFC 9175 §2.3"""
-        opened = await self._exchange(options, payload)
-        answer = opened.first.result()
+        opened = self._exchange(options, payload)
+        answer = await opened.answer()
         if answer.code == Code.UNAUTHORIZED and ECHO in answer.options:
-            return await self._exchange({**options, ECHO: answer.options[ECHO][:1]}, payload)
+            opened = self._exchange({**options, ECHO: answer.options[ECHO][:1]}, payload)
+            await opened.answer()
         return opened
 
-    async def _exchange(self, options: Options, payload: bytes) -> Opened:
+    def _exchange(self, options: Options, payload: bytes) -> Opened:
         request, asking = self._request, self._asking
         packet = Packet(request.method, request.token or asking.new_token(), options, payload)
         if not self.is_traced:
             self.is_traced = True
             if asking.is_traced:
                 asking.trace(self._peer, request, packet.token, incoming=False)
-        opened = asking.send(self._peer, packet, request.confirmable, self._deadline)
-        await opened.answer()
-        return opened
+        return asking.send(self._peer, packet, request.confirmable, self._deadline)
 
 
 def _block(packet: Packet, option: int) -> Block | None:

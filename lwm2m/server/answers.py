@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lwm2m.coap.message import Code, Response
 from lwm2m.codec import decode
@@ -15,7 +15,7 @@ from lwm2m.model.record import Record
 from lwm2m.operations.composite import CancelCompositeObservation, ObserveComposite, ReadComposite
 from lwm2m.operations.device_management import CancelObservation, DeviceOperation, Discover, Observe, Read
 
-READING = Read | Observe | CancelObservation | ReadComposite | ObserveComposite | CancelCompositeObservation
+READING = (Read, Observe, CancelObservation, ReadComposite, ObserveComposite, CancelCompositeObservation)
 
 
 class InvalidAnswer(Exception):
@@ -27,8 +27,7 @@ class InvalidAnswer(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """`records` for what was read, `links` for what was discovered, `location` where a Create put the instance.
     `diagnostic` is the client's own text on a refusal. `observing`: the client accepted an observation."""
 
@@ -66,14 +65,14 @@ def read_answer(
         except ValueError as error:
             raise _invalid(endpoint, operation.path, error) from error
     return Answer(
-        code=response.code,
-        records=records,
-        links=links,
-        location=response.location,
-        diagnostic=response.diagnostic,
-        content_format=response.content_format,
-        payload=response.payload,
-        observing=response.observing,
+        response.code,
+        records,
+        links,
+        response.location,
+        response.diagnostic,
+        response.content_format,
+        response.payload,
+        response.observing,
     )
 
 

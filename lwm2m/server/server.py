@@ -47,7 +47,7 @@ from lwm2m.server.store.memory import MemoryStore
 from lwm2m.server.submissions import Submissions
 from lwm2m.server.verbs import Verbs, as_path
 
-OBSERVING = Observe | ObserveComposite | CancelObservation | CancelCompositeObservation
+OBSERVING = (Observe, ObserveComposite, CancelObservation, CancelCompositeObservation)
 
 log = logging.getLogger(__name__)
 
