@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lwm2m.cli.failure import Failed, WrongUsage
-from lwm2m.cli.security_options import Certificate, CidLength, Coaps, Credentials, Key, NoSec, Trust
+from lwm2m.cli.security_options import Certificate, CidLength, Coaps, CoapsTcp, Credentials, Key, NoSec, Trust
 from lwm2m.cli.settings import OptionError
 from lwm2m.cli.toml_lines import SettingsError
 
@@ -35,6 +35,7 @@ def bootstrap_server(
         ),
     ] = None,
     coaps: Coaps = None,
+    coaps_tcp: CoapsTcp = None,
     credentials: Credentials = None,
     key: Key = None,
     certificate: Certificate = None,
@@ -78,6 +79,7 @@ def bootstrap_server(
         "coap_ws": coap_ws,
         "coap_serial": coap_serial,
         "coaps": coaps,
+        "coaps_tcp": coaps_tcp,
         "credentials": credentials,
         "key": key,
         "certificate": certificate,

@@ -1,4 +1,4 @@
-"""The security of a server put together: who may come, what it shows of itself, and what listens with DTLS."""
+"""The security of a server put together: who may come, what it shows of itself, and what listens with DTLS or TLS."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ from lwm2m.cli.credentials_file import read_credentials
 from lwm2m.cli.failure import Failed
 from lwm2m.cli.settings import ServerSettings
 from lwm2m.coap.endpoint import Endpoint, Tracer
+from lwm2m.coap.message import Peer
 from lwm2m.coap.stacks import Dtls, open_endpoint
+from lwm2m.coap.tls import TlsEndpoint
+from lwm2m.coap.tls_settings import Tls
+from lwm2m.dtls.connection import Closed
 from lwm2m.dtls.settings import ServerSettings as DtlsSettings
 from lwm2m.security.info import SecurityInfo
+from lwm2m.security.paths import TrustStore
 from lwm2m.security.pki import ClientCheck
 from lwm2m.security.serving import OwnCredentials, own_credentials, trusted
 from lwm2m.security.store import MemorySecurity, SecurityStore
@@ -30,6 +35,7 @@ class Security:
     admission: Admission
     own: OwnCredentials | None
     check: ClientCheck
+    trust: TrustStore
     cid_length: int
 
     @property
@@ -44,12 +50,28 @@ class Security:
             cid_length=self.cid_length,
         )
 
-    def coaps_endpoint(self, settings: ServerSettings, tracer: Tracer | None) -> list[Endpoint]:
-        """Not started yet; none where none is asked for."""
+    def endpoints(self, settings: ServerSettings, tracer: Tracer | None) -> list[Endpoint]:
+        """Not started yet; none where none is asked for. Raises Failed."""
+        return [*self._coaps_endpoint(settings, tracer), *self._coaps_tcp_endpoint(settings, tracer)]
+
+    def _coaps_endpoint(self, settings: ServerSettings, tracer: Tracer | None) -> list[Endpoint]:
         if settings.coaps is None:
             return []
-        dtls = Dtls(self.dtls, refused=lambda peer, closed: self.admission.refuse(peer, closed.reason))
+        dtls = Dtls(self.dtls, refused=self._refused)
         return [open_endpoint(*settings.coaps, tracer=tracer, dtls=dtls)]
+
+    def _coaps_tcp_endpoint(self, settings: ServerSettings, tracer: Tracer | None) -> list[Endpoint]:
+        """Raises Failed."""
+        if settings.coaps_tcp is None:
+            return []
+        tls = Tls(self.dtls, self.trust, refused=self._refused)
+        try:
+            return [TlsEndpoint(*settings.coaps_tcp, tls=tls, tracer=tracer)]
+        except ValueError as error:
+            raise Failed(f"{error}.") from None
+
+    def _refused(self, peer: Peer, closed: Closed) -> None:
+        self.admission.refuse(peer, closed.reason)
 
 
 def security_of(settings: ServerSettings, file_name: str) -> Security:
@@ -63,7 +85,8 @@ def security_of(settings: ServerSettings, file_name: str) -> Security:
         raise Failed(f"{error}.") from None
     if settings.key is not None and not settings.key.startswith(TOKEN):
         warn_if_open(FilePath(settings.key))
-    return Security(admission, own, ClientCheck(trust, wall=time.time, admits=admission.admits), settings.cid_length)
+    check = ClientCheck(trust, wall=time.time, admits=admission.admits)
+    return Security(admission, own, check, trust, settings.cid_length)
 
 
 def warn_if_open(path: FilePath) -> None:

@@ -14,6 +14,13 @@ Coaps = Annotated[
         help="Where to listen for CoAP over DTLS. CoAP without security is then served only where --coap says so.",
     ),
 ]
+CoapsTcp = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Where to listen for CoAP over TLS, for clients with certificates. Otherwise as --coaps.",
+    ),
+]
 Credentials = Annotated[
     FilePath | None,
     typer.Option(metavar="FILE", help="TOML: how each client shows who it is; see examples/credentials.toml."),

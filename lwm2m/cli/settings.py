@@ -25,7 +25,7 @@ class OptionError(SettingsError):
 COAP = Address("127.0.0.1", 5683)
 CID_LENGTH = 6
 LONGEST_CID = 32
-SECURE = ("coaps",)
+SECURE = ("coaps", "coaps_tcp")
 """Where clients come with security."""
 HTTP = Address("127.0.0.1", 8080)
 
@@ -40,6 +40,7 @@ class ServerSettings:
     coap_ws: Address | None = None
     coap_serial: Line | None = None
     coaps: Address | None = None
+    coaps_tcp: Address | None = None
     credentials: FilePath | None = None
     key: str | None = None
     certificate: FilePath | None = None
@@ -70,6 +71,11 @@ class ServerSettings:
             raise SettingsError("--trust is for clients with certificates: they want to see one, --key --certificate.")
         if self.key is not None and not self.secure_addresses:
             raise SettingsError("--key is for clients that come over DTLS: say where with --coaps.")
+        if self.coaps_tcp is not None and (self.certificate is None or self.trust is None):
+            raise SettingsError(
+                "--coaps-tcp is for clients with certificates: it needs one to show, --key --certificate, and the "
+                "authorities of the clients, --trust."
+            )
 
     @property
     def connected(self) -> dict[str, Address]:
@@ -84,7 +90,7 @@ class ServerSettings:
 
     @property
     def secure_addresses(self) -> tuple[Address, ...]:
-        return tuple(address for address in (self.coaps,) if address is not None)
+        return tuple(address for address in (self.coaps, self.coaps_tcp) if address is not None)
 
     @property
     def plain_addresses(self) -> tuple[Address, ...]:
@@ -97,6 +103,7 @@ class ServerSettings:
 
 SECURITY_KINDS: dict[str, type] = {
     "coaps": str,
+    "coaps_tcp": str,
     "credentials": str,
     "key": str,
     "certificate": str,
@@ -123,6 +130,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "coap_ws": lambda text: _address(text),
     "coap_serial": lambda text: _line(text),
     "coaps": lambda text: _address(text),
+    "coaps_tcp": lambda text: _address(text),
     "credentials": lambda text: FilePath(text),
     "certificate": lambda text: FilePath(text),
     "trust": lambda text: FilePath(text),

@@ -11,6 +11,7 @@ from lwm2m.coap.connection_pool import ConnectionPool
 from lwm2m.coap.dtls_link import HandshakeFailed
 from lwm2m.coap.endpoint import Limits, Tracer, Transmission, Unreachable
 from lwm2m.coap.message import Peer
+from lwm2m.coap.oscore_contexts import Oscore
 from lwm2m.coap.tcp import TcpConnection, TcpPool, address_of, leaving_from
 from lwm2m.coap.tls_errors import TlsFailed
 from lwm2m.coap.tls_settings import SCHEME, Tls, accepting, reaching
@@ -145,10 +146,13 @@ class TlsEndpoint(ConnectedEndpoint):
         transmission: Transmission = Transmission(),  # noqa: B008  # immutable
         liveness: Liveness = Liveness(),  # noqa: B008  # immutable
         tracer: Tracer | None = None,
+        oscore: Oscore | None = None,
     ) -> None:
         if port is not None and tls.server is None:
             raise ValueError("without credentials of a server nobody can be let in")
-        super().__init__(host, port, limits=limits, transmission=transmission, liveness=liveness, tracer=tracer)
+        super().__init__(
+            host, port, limits=limits, transmission=transmission, liveness=liveness, tracer=tracer, oscore=oscore
+        )
         self._tls = tls
         self._accept = None if tls.server is None else accepting(tls.server, tls.trust)
 

@@ -58,7 +58,7 @@ class TlsFailed(Exception):
 def failure(error: ssl.SSLError) -> TlsFailed:
     heard = _HEARD.search(str(error))
     if heard is not None and heard[1] in _NUMBERS:
-        return TlsFailed(Closed(_NUMBERS[heard[1]], f"the peer says: {heard[1]}", by_peer=True))
+        return TlsFailed(Closed(int(_NUMBERS[heard[1]]), f"the peer says: {heard[1]}", by_peer=True))
     if isinstance(error, ssl.SSLCertVerificationError):
         alert, sentence = _CERTIFICATE_FAULTS.get(
             error.verify_code, (Alert.CERTIFICATE_UNKNOWN, f"the peer's certificate is no good: {error.verify_message}")

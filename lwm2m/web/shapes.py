@@ -175,7 +175,12 @@ def milliseconds(unix: float) -> int:
     return round(unix * 1000)
 
 
-SCHEMES = {"coap": "CoAP over UDP", "coap+tcp": "CoAP over TCP", "coaps": "CoAP over DTLS"}
+SCHEMES = {
+    "coap": "CoAP over UDP",
+    "coap+tcp": "CoAP over TCP",
+    "coaps": "CoAP over DTLS",
+    "coaps+tcp": "CoAP over TLS",
+}
 
 
 def endpoint_json(uri: str) -> Json:
