@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from struct import Struct
 from typing import NamedTuple
 
 from lwm2m.dtls.alerts import Alert, Fatal
-from lwm2m.dtls.reading import Fields
 
+_HEAD = Struct(">IH")
+"""Kind, length, number; offset and length of the piece follow, three bytes each."""
 HEADER = 12
 LARGEST_MESSAGE = 16 * 1024
 """Of a handshake: a chain of certificates of 2 KiB each fits several times."""
@@ -29,13 +31,16 @@ class Message(NamedTuple):
     @property
     def transcript(self) -> bytes:
         """As it counts for the hashes: as if it had come in one piece."""
-        length = len(self.body).to_bytes(3, "big")
-        return bytes((self.kind,)) + length + self.number.to_bytes(2, "big") + bytes(3) + length + self.body
+        length = len(self.body)
+        return _HEAD.pack(self.kind << 24 | length, self.number) + length.to_bytes(6, "big") + self.body
 
     def fragments(self, size: int) -> Iterator[bytes]:
         """With at most `size` bytes of the body each."""
+        if len(self.body) <= size:
+            yield self.transcript
+            return
         head = bytes((self.kind,)) + len(self.body).to_bytes(3, "big") + self.number.to_bytes(2, "big")
-        for at in range(0, len(self.body) or 1, size):
+        for at in range(0, len(self.body), size):
             part = self.body[at : at + size]
             yield head + at.to_bytes(3, "big") + len(part).to_bytes(3, "big") + part
 
@@ -50,10 +55,18 @@ class Fragment(NamedTuple):
 
 def fragments_of(plaintext: bytes) -> Iterator[Fragment]:
     """Of one record; several may share it. Raises Fatal."""
-    fields = Fields(plaintext)
-    while not fields.is_at_end:
-        kind, length, number, offset = fields.uint(1), fields.uint(3), fields.uint(2), fields.uint(3)
-        part = fields.vector(3)
+    at, end = 0, len(plaintext)
+    while at < end:
+        begin = at + HEADER
+        if begin > end:
+            raise Fatal(Alert.DECODE_ERROR, "a handshake message is shorter than it says")
+        kind_and_length, number = _HEAD.unpack_from(plaintext, at)
+        kind, length = kind_and_length >> 24, kind_and_length & 0xFFFFFF
+        where = int.from_bytes(plaintext[at + 6 : begin], "big")
+        offset, at = where >> 24, begin + (where & 0xFFFFFF)
+        if at > end:
+            raise Fatal(Alert.DECODE_ERROR, "a handshake message is shorter than it says")
+        part = plaintext[begin:at]
         if offset + len(part) > length:
             raise Fatal(Alert.DECODE_ERROR, "a fragment reaches beyond its message")
         if length > LARGEST_MESSAGE:
@@ -99,10 +112,14 @@ class Assembly:
     def __init__(self, due: int = 0) -> None:
         self.due = due
         self._incomplete: dict[int, _Incomplete] = {}
+        self._whole: Message | None = None
 
     def add(self, fragment: Fragment) -> None:
         """Old ones and those far ahead are left. Raises Fatal when the pieces contradict one another."""
         if not self.due <= fragment.number < self.due + AHEAD:
+            return
+        if fragment.number == self.due and len(fragment.part) == fragment.length:
+            self._whole = Message(fragment.kind, fragment.number, fragment.part)
             return
         incomplete = self._incomplete.get(fragment.number)
         if incomplete is None:
@@ -123,6 +140,11 @@ class Assembly:
         return fragment.number == self.due
 
     def next(self) -> Message | None:
+        if self._whole is not None:
+            message, self._whole = self._whole, None
+            self._incomplete.pop(self.due, None)
+            self.due += 1
+            return message
         incomplete = self._incomplete.get(self.due)
         body = None if incomplete is None else incomplete.body
         if incomplete is None or body is None:

@@ -55,15 +55,14 @@ class Listener:
                 return None
             if not self._cookies.accepts(found.body, address, now):
                 return Answer(_verify(record, found.number, self._cookies.make(found.body, address, now)))
-            hello = ClientHello.decode(found.body)
         except Fatal as fatal:
             return Answer(_alert(record, fatal.alert))
-        return Accepted(self._connection(record, found, hello, cid, now), hello.random)
+        return Accepted(self._connection(record, found, cid, now), ClientHello.random_of(found.body))
 
-    def _connection(self, record: Record, message: Message, hello: ClientHello, cid: bytes, now: float) -> Connection:
+    def _connection(self, record: Record, message: Message, cid: bytes, now: float) -> Connection:
         handshake = ServerHandshake(
             self.settings,
-            self.sessions.find(hello.session_id, now),
+            self.sessions.find(ClientHello.session_id_of(message.body), now),
             cid=cid,
             keeps_sessions=self.sessions.capacity > 0,
             next_number=message.number,

@@ -86,6 +86,16 @@ class ClientHello(NamedTuple):
         return hello
 
     @staticmethod
+    def random_of(body: bytes) -> bytes:
+        return body[2 : 2 + RANDOM_LENGTH]
+
+    @staticmethod
+    def session_id_of(body: bytes) -> bytes:
+        """Of a body that has one."""
+        at = 2 + RANDOM_LENGTH + 1
+        return body[at : at + body[at - 1]]
+
+    @staticmethod
     def around_cookie(body: bytes) -> tuple[bytes, bytes, bytes]:
         """What is before the cookie, the cookie, and what is behind it. Raises Fatal when there is no place for one."""
         fields = Fields(body)

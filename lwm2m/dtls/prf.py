@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import hmac
 from hashlib import sha256
 from typing import NamedTuple
 
 MASTER_SECRET_LENGTH = 48
 VERIFY_DATA_LENGTH = 12
+BLOCK = 64
+INNER, OUTER = (bytes(octet ^ pad for octet in range(256)) for pad in (0x36, 0x5C))
+"""What HMAC does to each octet of its key. RFC 2104 §2"""
 
 
 def prf(secret: bytes, label: bytes, seed: bytes, length: int) -> bytes:
-    """P_SHA256 over label and seed."""
+    """P_SHA256 over label and seed. Its HMAC has one key for all rounds: the two halves of it are hashed once."""
     seed = label + seed
+    key = (sha256(secret).digest() if len(secret) > BLOCK else secret).ljust(BLOCK, b"\0")
+    inner, outer = sha256(key.translate(INNER)), sha256(key.translate(OUTER))
+
+    def keyed(data: bytes) -> bytes:
+        within, around = inner.copy(), outer.copy()
+        within.update(data)
+        around.update(within.digest())
+        return around.digest()
+
     output, chained = b"", seed
     while len(output) < length:
-        chained = hmac.digest(secret, chained, "sha256")
-        output += hmac.digest(secret, chained + seed, "sha256")
+        chained = keyed(chained)
+        output += keyed(chained + seed)
     return output[:length]
 
 
