@@ -55,6 +55,7 @@ from lwm2m.model.definition import Definitions
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
+from lwm2m.security.certificate_status import NOT_CHECKED, Revocation
 from lwm2m.security.credentials import SigningKey
 from lwm2m.security.info import OscoreSecurity
 from lwm2m.security.paths import TrustStore
@@ -77,7 +78,7 @@ class Client:
     connections and a local address, or for a line and its URI. `connect_securely` makes those of schemes with keys, by
     what to show, one for each account.
     `signing_key` is the device's own private key, as in a token: for Security instances without one. Authorities in
-    `trust` vouch for servers.
+    `trust` vouch for servers; `revocation` says where to look whether they took a certificate back.
     `oscore` is the context that is shared with `server`, where its account is made here. What is said to servers with a
     context goes by what `connect_protected` makes, and never without `numbers`, which keeps the sequence numbers.
     `binding` is what the servers are told where the data model does not say; without it that is the letter of the URI.
@@ -109,6 +110,7 @@ class Client:
         security: AccountSecurity | None = None,
         signing_key: SigningKey | None = None,
         trust: TrustStore = TrustStore(),  # noqa: B008  # immutable
+        revocation: Revocation = NOT_CHECKED,
         oscore: OscoreSecurity | None = None,
         numbers: SequenceNumbers | None = None,
         connect_protected: Callable[[str, str, Oscore, Dtls | None], Endpoint] | None = None,
@@ -135,7 +137,7 @@ class Client:
         self._objects = {standard.object_id: standard for standard in objects}
         own = [record for standard in self._objects.values() for record in standard.records()]
         self.data_model = DataModel(map(self._checked, [*own, *records]))
-        self.own = Own(signing_key, trust)
+        self.own = Own(signing_key, trust, revocation)
         self._version = version
         self._given_letters = _letters(binding, sms)
         asked = None if bootstrap is None else BootstrapServer(bootstrap, hold_off)
