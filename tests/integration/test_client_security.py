@@ -73,8 +73,8 @@ def account(uri: str, security: AccountSecurity, **more: Value) -> list[Record]:
     return [*head, *security.records(Path(0, 0)), *server]
 
 
-async def happened(events: AsyncIterator[ClientEvent], kind: type[Kind]) -> Kind:
-    async with asyncio.timeout(SECONDS):
+async def happened(events: AsyncIterator[ClientEvent], kind: type[Kind], within: float = SECONDS) -> Kind:
+    async with asyncio.timeout(within):
         return await anext(event async for event in events if isinstance(event, kind))
 
 
