@@ -1,7 +1,7 @@
 """LwM2M 1.1 in Python: client and server.
 
 Events have homes of their own, since both sides speak of registrations: `lwm2m.client` and `lwm2m.server`. Refusals are
-in `lwm2m.errors`, the HTTP interface is in `lwm2m.web`.
+in `lwm2m.errors`, keys and certificates in `lwm2m.security`, the HTTP interface is in `lwm2m.web`.
 """
 
 from lwm2m.address import Address
@@ -11,8 +11,10 @@ from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.connected import TcpEndpoint, WebSocketEndpoint
 from lwm2m.coap.endpoint import Endpoint, Limits, Rejected, RequestFailed, TimedOut, TooBusy, Unreachable
 from lwm2m.coap.message import Code, Peer
-from lwm2m.coap.stacks import open_endpoint
+from lwm2m.coap.oscore_contexts import Oscore
+from lwm2m.coap.stacks import Dtls, open_endpoint
 from lwm2m.codec import decode, encode
+from lwm2m.dtls.settings import ServerSettings as DtlsServer
 from lwm2m.errors import LwM2MError
 from lwm2m.link_format import Link
 from lwm2m.model.checking import check
@@ -71,6 +73,8 @@ __all__ = [
     "Delete",
     "DeviceOperation",
     "Discover",
+    "Dtls",
+    "DtlsServer",
     "Endpoint",
     "Execute",
     "InvalidAnswer",
@@ -82,6 +86,7 @@ __all__ = [
     "ObjectDefinition",
     "ObjectLink",
     "Operations",
+    "Oscore",
     "Path",
     "Peer",
     "Read",

@@ -13,6 +13,7 @@ from typing import Self
 
 from lwm2m import Definitions, Limits, Record, shipped
 from lwm2m.client import Client
+from osap_bridge.account import Account, AccountOf
 from osap_bridge.clients import Actuator, HostedClient
 from osap_bridge.config import Config, profile_of
 from osap_bridge.gateway import Gateway, Settings
@@ -52,10 +53,18 @@ class StateLock:
 
 
 class Bridge:
-    """Runs while inside `async with`. Entering raises StoreError, StateInUse, and OSError where an address is taken."""
+    """Runs while inside `async with`. Entering raises StoreError, StateInUse, and OSError where an address is taken.
+    `account_of` goes before the server of the configuration."""
 
-    def __init__(self, config: Config, installed: Installed, definitions: Definitions | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        installed: Installed,
+        definitions: Definitions | None = None,
+        account_of: AccountOf | None = None,
+    ) -> None:
         self._config = config
+        self._account_of = account_of or (lambda _: Account(config.server))
         self._definitions = definitions or shipped()
         self._installed = installed
         self._exits = AsyncExitStack()
@@ -117,13 +126,17 @@ class Bridge:
         )
 
     def _client(self, endpoint: str, records: Sequence[Record], actuator: Actuator) -> HostedClient:
-        config = self._config
+        account = self._account_of(endpoint)
         client = Client(
             endpoint,
-            config.server,
+            account.server,
             records,
             actuator,
-            lifetime=config.lifetime,
+            bootstrap=account.bootstrap,
+            security=account.security,
+            oscore=account.oscore,
+            numbers=account.numbers,
+            lifetime=self._config.lifetime,
             definitions=self._definitions,
             gather=GATHER,
             limits=LIMITS,

@@ -221,12 +221,21 @@ def demo(
         Address | None,
         typer.Option(parser=_address, metavar="HOST:PORT", help="The HTTP interface. Default: a free port."),
     ] = None,
+    secure: Annotated[
+        bool,
+        typer.Option(
+            "--secure", help="With bootstrap over DTLS, pre-shared keys, a certificate and OSCORE; keys are drawn anew."
+        ),
+    ] = False,
 ) -> None:
     """See the whole chain on this machine: an LwM2M server, the gateway, and three simulated OSAP devices."""
     from osap_bridge.showing import check_demo, show_demo
 
+    topology = topology or "per-device"
+    if secure and topology != "per-device":
+        raise typer.BadParameter("--secure gives each device its own credentials: it goes with --topology per-device")
     show = check_demo if check else show_demo
-    if not _finish(show(topology or "per-device", http or Address("127.0.0.1", 0))):
+    if not _finish(show(topology, http or Address("127.0.0.1", 0), secure=secure)):
         raise typer.Exit(1)
 
 

@@ -17,6 +17,7 @@ from lwm2m.server import Server
 from lwm2m.web import app
 from lwm2m.web.nodes import records_of
 from lwm2m.web.serving import serving
+from osap_bridge.account import Account, AccountOf
 from osap_bridge.bridge import Bridge
 from osap_bridge.config import Config, Device
 from osap_bridge.installed import find
@@ -49,14 +50,10 @@ class Demo:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as exits:
             folder = FilePath(exits.enter_context(tempfile.TemporaryDirectory(prefix="osap-bridge-demo-")))
-            coap = open_endpoint("127.0.0.1", 0)
-            self.server = Server([coap])
-            host, port = await self._web(exits)
-            await exits.enter_async_context(self.server)
-            self.coap = coap.uri
-            self.url = f"http://{Address(host, port)}"
+            account_of = await self._open_server(exits, folder)
             installed = find()
-            self.bridge = await exits.enter_async_context(Bridge(self._config(folder, coap.uri), installed))
+            bridge = Bridge(self._config(folder), installed, account_of=account_of)
+            self.bridge = await exits.enter_async_context(bridge)
             self.devices = {
                 serial: SimulatedDevice(
                     installed.products[product],
@@ -80,21 +77,30 @@ class Demo:
     ) -> None:
         await self._exits.aclose()
 
-    async def _web(self, exits: AsyncExitStack) -> tuple[str, int]:
+    async def _open_server(self, exits: AsyncExitStack, _folder: FilePath) -> AccountOf:
+        """Where each of the gateway's clients goes."""
+        coap = open_endpoint("127.0.0.1", 0)
+        await self._serve(exits, Server([coap]))
+        self.coap = coap.uri
+        return lambda _: Account(coap.uri)
+
+    async def _serve(self, exits: AsyncExitStack, server: Server) -> None:
+        self.server = server
         try:
-            return await exits.enter_async_context(serving(app(self.server), *self._http_address))
+            host, port = await exits.enter_async_context(serving(app(server), *self._http_address))
         except OSError as error:
             raise OSError(error.errno, f"{self._http_address} {error.strerror}") from None
+        self.url = f"http://{Address(host, port)}"
+        await exits.enter_async_context(server)
 
     async def stop_devices(self) -> None:
         """They say goodbye. May be called twice."""
         await asyncio.gather(*(device.stop() for device in self.devices.values()))
 
-    def _config(self, folder: FilePath, server: str) -> Config:
+    def _config(self, folder: FilePath) -> Config:
         return Config(
             lbs=ANY_PORT,
             das=ANY_PORT,
-            server=server,
             topology=self.topology,
             state=folder / "gateway",
             devices=tuple(Device(serial, CODE) for serial in PRODUCTS),

@@ -20,6 +20,7 @@ from lwm2m.server import Deregistered, EndReason, Notified, ObservationEnded, Re
 from osap_bridge.demo import LAMP, SENSOR, Demo, Refused
 from osap_bridge.protocol import Entity
 from osap_bridge.running import describe, stop_signal
+from osap_bridge.secure_demo import SecureDemo, SecureStory
 from osap_bridge.simulation import SimulatedDevice
 from osap_bridge.story import DOOR_ENTITY, Result, Story
 
@@ -33,14 +34,15 @@ _WATCHED = (
 )
 
 
-async def check_demo(topology: str, http: Address) -> bool:
+async def check_demo(topology: str, http: Address, *, secure: bool = False) -> bool:
     """Tell the story once; whether every step was seen at both ends."""
     logging.getLogger("osap_bridge").setLevel(logging.WARNING)
+    logging.getLogger("lwm2m.server.admission").setLevel(logging.ERROR)
     started = time.monotonic()
     results: list[Result] = []
     try:
-        async with asyncio.timeout(CHECK_WITHIN), Demo(topology, http, interval=3600.0) as demo:
-            story = Story(demo)
+        async with asyncio.timeout(CHECK_WITHIN), _demo(topology, http, interval=3600.0, secure=secure) as demo:
+            story = _story(demo)
             results.extend([result async for result in story.tell()])
             results.append(await story.farewell())
     except TimeoutError:
@@ -49,6 +51,14 @@ async def check_demo(topology: str, http: Address) -> bool:
     passed = sum(result.ok for result in results)
     _console().print(f"{passed} of {len(results)} steps as expected, {time.monotonic() - started:.1f} s, {topology}")
     return passed == len(results)
+
+
+def _demo(topology: str, http: Address, *, interval: float, secure: bool) -> Demo:
+    return (SecureDemo if secure else Demo)(topology, http, interval)
+
+
+def _story(demo: Demo) -> Story:
+    return SecureStory(demo) if isinstance(demo, SecureDemo) else Story(demo)
 
 
 def _console() -> Console:
@@ -64,10 +74,10 @@ def _table(results: Iterable[Result]) -> Table:
     return table
 
 
-async def show_demo(topology: str, http: Address) -> bool:
+async def show_demo(topology: str, http: Address, *, secure: bool = False) -> bool:
     """Tell the story, then let the devices live until SIGINT or SIGTERM; whether the story went well."""
     console = _console()
-    async with stop_signal() as stopping, Demo(topology, http) as demo:
+    async with stop_signal() as stopping, _demo(topology, http, interval=2.0, secure=secure) as demo:
         _introduce(console, demo)
         telling = asyncio.create_task(_tell(console, demo), name="story")
         stopped = asyncio.create_task(stopping.wait(), name="stop signal")
@@ -90,7 +100,7 @@ def _introduce(console: Console, demo: Demo) -> None:
 
 async def _tell(console: Console, demo: Demo) -> bool:
     well = True
-    async for result in Story(demo).tell():
+    async for result in _story(demo).tell():
         mark = Text("  ok  ", "green") if result.ok else Text("FAILED", "bold red")
         seen = result.seen if result.ok else f"{result.seen} instead of {result.expected}"
         console.print(mark, Text(result.step), Text(f"- {seen}", "dim"))

@@ -194,7 +194,7 @@ def test_every_module_named_here_exists(pure: str) -> None:
 @pytest.mark.parametrize("module", [name for name in MODULES if lies_in(name, "osap_bridge")])
 def test_the_gateway_knows_the_public_names_of_lwm2m_only(module: str) -> None:
     ours = {name for name in imported(MODULES[module]) if lies_in(name, "lwm2m") and not lies_in(name, "lwm2m.web")}
-    assert ours <= {"lwm2m", "lwm2m.client", "lwm2m.server", "lwm2m.errors", "lwm2m.program"}
+    assert ours <= {"lwm2m", "lwm2m.client", "lwm2m.server", "lwm2m.security", "lwm2m.errors", "lwm2m.program"}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -24,9 +24,11 @@ from lwm2m.client.events import (
 )
 from lwm2m.client.network import Network
 from lwm2m.client.registration import State
+from lwm2m.client.security import AccountSecurity
 from lwm2m.client.sending import SendRefused
 
 __all__ = [
+    "AccountSecurity",
     "Actuator",
     "Asleep",
     "Awake",

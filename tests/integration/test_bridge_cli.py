@@ -257,3 +257,9 @@ def test_help_is_there_for_every_command(command):
     shown = bridge(*command, "--help")
     assert shown.returncode == 0
     assert "Usage: osap-bridge" in shown.stdout
+
+
+def test_the_secured_demo_is_one_of_a_client_per_device():
+    refused = bridge("demo", "--check", "--secure", "--topology", "single")
+    assert refused.returncode == 2
+    assert "it goes with --topology per-device" in " ".join(refused.stderr.replace("│", " ").split())

@@ -11,7 +11,9 @@ import time
 import pytest
 
 from benchmarks.two_hundred_devices import Fleet
-from osap_bridge.demo import LAMP, Demo
+from osap_bridge.demo import LAMP, SENSOR, Demo
+from osap_bridge.demo_keys import Certificates
+from osap_bridge.secure_demo import SecureDemo, SecureStory
 from osap_bridge.story import Result, Story
 
 COMMAND = [sys.executable, "-c", "from osap_bridge.cli import main; main()"]
@@ -60,6 +62,45 @@ async def test_check_prints_a_table_and_exits_with_0(topology):
     assert process.returncode == 0, output
     for word in ("step", "expected", "seen", "23 of 23 steps as expected"):
         assert word in output
+
+
+async def test_the_check_with_security_shows_who_everybody_is_and_refuses_strangers():
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND,
+        "demo",
+        "--check",
+        "--secure",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=ENVIRONMENT,
+    )
+    async with asyncio.timeout(40):
+        output = (await process.communicate())[0].decode()
+    assert process.returncode == 0, output
+    for word in (f"x509:osap:{LAMP}", f"psk:osap:{SENSOR}", "oscore:01", "29 of 29 steps as expected"):
+        assert word in output
+    assert "refused '" not in output
+
+
+async def test_an_identity_that_is_not_the_expected_one_fails_the_secured_story(monkeypatch):
+    """The check is worth something: a lamp and a door that are taken for the sensor fail it."""
+    monkeypatch.setattr("osap_bridge.story.STEP_WITHIN", 2.0)
+    async with SecureDemo("per-device", interval=3600.0) as demo:
+        registration = demo.server.registration
+        monkeypatch.setattr(demo.server, "registration", lambda _: registration(demo.endpoint_of(SENSOR)))
+        story = SecureStory(demo)
+        wrong = [result async for result in story.tell() if not result.ok]
+    assert {result.expected for result in wrong} >= {f"x509:osap:{LAMP}", "oscore:01"}
+    assert f"psk:osap:{SENSOR}" not in {result.expected for result in wrong}
+
+
+def test_the_keys_of_the_demo_are_files_for_their_owner_and_new_each_time(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        folder.mkdir()
+        Certificates(folder)
+    assert [path.stat().st_mode & 0o777 for path in sorted(one.iterdir())] == [0o600] * 3
+    assert (one / "server.key").read_bytes() != (other / "server.key").read_bytes()
 
 
 async def test_ctrl_c_ends_the_demo_in_good_order():
