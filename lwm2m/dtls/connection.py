@@ -7,6 +7,7 @@ flights are repeated until they are answered, and then data is protected. RFC 63
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from lwm2m.dtls.alerts import FATAL, WARNING, Alert, Fatal, alert_name
@@ -75,6 +76,9 @@ class _Sent(NamedTuple):
     content: Message | bytes
 
 
+NO_FLIGHT: tuple[_Sent, ...] = ()
+
+
 class Connection:
     """`handshake` begins; `first` and `due` are the record and message numbers that a server goes on with after the
     cookie exchange."""
@@ -106,7 +110,7 @@ class Connection:
         self._writer = Writer(0, first=first)
         self._reader: Reader | None = None
         self._assembly: Assembly | None = Assembly(due)
-        self._flight: list[_Sent] = []
+        self._flight: Sequence[_Sent] = NO_FLIGHT
         self._out: list[bytes] = []
         self._deadline: float | None = None
         self._pause = pause
@@ -174,6 +178,11 @@ class Connection:
     def receive(self, datagram: bytes, now: float) -> list[Event]:
         """Afterwards `was_read` says whether a protected record in it was authentic, and `is_newest` whether one was
         newer than all before: then the peer is where the datagram came from. RFC 9146 §6"""
+        reader = self._reader
+        if self.is_connected and reader is not None and (data := reader.data(datagram)) is not None:
+            self.was_read, self.is_newest = True, reader.was_newest
+            self._flight = NO_FLIGHT
+            return [Received(data)]
         events: list[Event] = []
         self.was_read = self.is_newest = False
         repeated = False
@@ -207,7 +216,7 @@ class Connection:
         self.was_read = True
         self.is_newest |= is_newest
         if content.kind == Kind.APPLICATION_DATA and self.is_connected:
-            self._flight = []
+            self._flight = NO_FLIGHT
             events.append(Received(content.plaintext))
             return False
         return self._on_content(content, True, now, events)
@@ -276,7 +285,7 @@ class Connection:
         if handshake.is_done:
             self._connect(handshake, events)
             if not steps:
-                self._flight = []
+                self._flight = NO_FLIGHT
 
     def _connect(self, handshake: Handshake, events: list[Event]) -> None:
         self._deadline = None
@@ -287,13 +296,14 @@ class Connection:
         self._handshake = self._assembly = None
 
     def _send_flight(self, steps: list[Step], now: float) -> None:
-        self._flight = []
+        flight: list[_Sent] = []
         for step in steps:
             if step is CHANGE_CIPHER:
-                self._flight.append(_Sent(self._writer, Kind.CHANGE_CIPHER_SPEC, b"\1"))
+                flight.append(_Sent(self._writer, Kind.CHANGE_CIPHER_SPEC, b"\1"))
                 self._writer = self._protected_writer()
             else:
-                self._flight.append(_Sent(self._writer, Kind.HANDSHAKE, step))
+                flight.append(_Sent(self._writer, Kind.HANDSHAKE, step))
+        self._flight = flight
         self._attempts = 0
         self._transmit(now)
 
@@ -342,5 +352,5 @@ class Connection:
     def _end(self) -> None:
         self._closed = True
         self._deadline = None
-        self._flight = []
+        self._flight = NO_FLIGHT
         self._handshake = self._assembly = self._reader = None

@@ -123,6 +123,8 @@ class Writer:
         return bytes((kind,)) + VERSION + number + len(fragment).to_bytes(2, "big") + fragment
 
 
+DATA_HEAD = bytes((Kind.APPLICATION_DATA,)) + VERSION + PROTECTED_EPOCH
+CID_HEAD = bytes((CID_RECORD,)) + VERSION + PROTECTED_EPOCH
 NO_KIND = 0
 """Of an authentic record that holds nothing which could be used: it is left."""
 
@@ -136,13 +138,44 @@ class Reader:
     """Reads the protected records of one epoch. `cid` is what we wanted to see in them, empty for none; `largest` is
     how much a record may hold."""
 
-    __slots__ = ("_cid", "_largest", "_protection", "_window")
+    __slots__ = ("_cid", "_largest", "_protection", "_window", "was_newest")
 
     def __init__(self, protection: Protection, cid: bytes = b"", largest: int | None = None) -> None:
         self._protection = protection
         self._cid = cid or None
         self._largest = LARGEST_PLAINTEXT if largest is None else largest
+        self.was_newest = False
         self._window = ReplayWindow()
+
+    def data(self, datagram: bytes) -> bytes | None:
+        """Of a datagram that is one record of application data, as most are: the short way. None of all others, and of
+        what cannot be read."""
+        cid = self._cid
+        if cid is None:
+            begin = HEADER
+            is_data = datagram[:5] == DATA_HEAD
+        else:
+            begin = HEADER + len(cid)
+            is_data = datagram[:5] == CID_HEAD and datagram[11 : begin - 2] == cid
+        if not is_data or begin + int.from_bytes(datagram[begin - 2 : begin], "big") != len(datagram):
+            return None
+        number, window = datagram[3:11], self._window
+        sequence = int.from_bytes(number[2:], "big")
+        if not window.is_new(sequence):
+            return None
+        plaintext = self._protection.open(number, datagram[0], datagram[begin:], cid)
+        if plaintext is None:
+            return None
+        if cid is not None:
+            plaintext = plaintext.rstrip(b"\0")
+            if not plaintext or plaintext[-1] != Kind.APPLICATION_DATA:
+                return None
+            plaintext = plaintext[:-1]
+        if len(plaintext) > self._largest:
+            return None
+        self.was_newest = window.is_newest(sequence)
+        window.add(sequence)
+        return plaintext
 
     def accepts(self, record: Record) -> bool:
         """Whether it is worth to be read: it has not come before, and is protected as agreed."""
