@@ -1,0 +1,202 @@
+"""OSCORE through a proxy that means harm: it cannot read, change, replay, reorder or delay without being noticed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from lwm2m.coap.endpoint import Endpoint, RequestFailed, TimedOut
+from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
+from lwm2m.coap.oscore_option import OSCORE
+from lwm2m.coap.packet import ECHO, OBSERVE, Packet
+from lwm2m.coap.stacks import open_endpoint
+from tests.coap_proxy import Proxy, as_it_is
+from tests.integration.test_oscore import IDENTITY, of_client, of_server
+
+PATIENCE = 10.0
+LARGE = bytes(range(256)) * 20
+VALUE = ("3303", "0", "5700")
+GET = Request(Code.GET, VALUE)
+
+
+@dataclass
+class Lamp:
+    values: list[bytes] = field(default_factory=lambda: [b"first"])
+    heard: list[tuple[Request, Peer]] = field(default_factory=list)
+
+    def handle(self, request: Request, peer: Peer) -> Response:
+        self.heard.append((request, peer))
+        if request.method is not Code.GET:
+            self.values.append(request.payload)
+            return Response(Code.CHANGED)
+        return Response(Code.CONTENT, self.values[-1], 0, observing=request.observe == 0)
+
+
+@dataclass
+class Way:
+    client: Endpoint
+    server: Endpoint
+    proxy: Proxy
+    to_server: Peer
+    lamp: Lamp
+
+    async def ask(self, request: Request, timeout: float = PATIENCE) -> Response:
+        return await self.client.request(self.to_server, request, timeout)
+
+    async def put(self, value: bytes, timeout: float = PATIENCE) -> Response:
+        return await self.ask(Request(Code.PUT, VALUE, payload=value), timeout)
+
+
+@pytest.fixture
+async def way() -> AsyncIterator[Way]:
+    client, server, proxy, lamp = open_endpoint(oscore=of_client()), open_endpoint(oscore=of_server()), Proxy(), Lamp()
+    await server.start(lamp.handle)
+    await client.start(Lamp().handle)
+    uri = await proxy.start(server.uri)
+    yield Way(client, server, proxy, await client.peer(uri), lamp)
+    await client.stop()
+    await proxy.stop()
+    await server.stop()
+
+
+def damaged(packet: Packet) -> Packet:
+    return packet._replace(payload=packet.payload[:-1] + bytes((packet.payload[-1] ^ 1,)))
+
+
+async def test_what_passes_is_whole_and_says_nothing(way: Way) -> None:
+    await way.put(b"a secret value")
+    await way.put(LARGE)
+    assert (await way.ask(GET)).payload == LARGE
+    assert way.lamp.values[1:] == [b"a secret value", LARGE]
+    assert {peer.identity for _, peer in way.lamp.heard} == {IDENTITY}
+    assert (await way.server.request(way.lamp.heard[0][1], GET, PATIENCE)).payload == b"first"
+    for packet in way.proxy.seen:
+        assert set(packet.options) <= {OSCORE, OBSERVE}
+        assert packet.code in (Code.POST, Code.FETCH, Code.CHANGED, Code.CONTENT)
+        assert b"secret" not in packet.payload
+        assert b"3303" not in packet.payload
+    assert len({packet.payload for packet in way.proxy.seen}) == len(way.proxy.seen)
+
+
+async def test_a_changed_request_is_refused_and_nothing_happens(way: Way) -> None:
+    way.proxy.request = damaged
+    with pytest.raises(RequestFailed):
+        await way.put(b"evil", timeout=1)
+    assert way.lamp.heard == []
+
+
+async def test_a_forged_block_is_dropped_and_the_upload_goes_on(way: Way) -> None:
+    def with_a_forgery(packet: Packet) -> Packet:
+        way.proxy.say(damaged(packet))
+        return packet
+
+    way.proxy.request = with_a_forgery
+    assert (await way.put(LARGE)).code is Code.CHANGED
+    assert way.lamp.values[-1] == LARGE
+
+
+@pytest.mark.parametrize("code", [Code.CONTENT, Code.NOT_FOUND, Code.UNAUTHORIZED])
+async def test_an_answer_of_the_proxy_itself_is_no_answer(way: Way, code: Code) -> None:
+    way.proxy.response = lambda _packet: Packet(code, payload=b"evil")
+    with pytest.raises(TimedOut):
+        await way.ask(GET, timeout=1)
+
+
+async def test_a_changed_answer_is_no_answer(way: Way) -> None:
+    way.proxy.response = damaged
+    with pytest.raises(TimedOut):
+        await way.ask(GET, timeout=1)
+
+
+async def test_a_request_that_is_sent_again_is_done_once(way: Way) -> None:
+    await way.put(b"second")
+    answers: asyncio.Queue[Packet] = asyncio.Queue()
+    for packet in [packet for packet in way.proxy.seen if packet.code in (Code.POST, Code.FETCH)]:
+        way.proxy.say(packet, answers.put_nowait)
+    async with asyncio.timeout(PATIENCE):
+        assert (await answers.get()).code == Code.UNAUTHORIZED
+    assert way.lamp.values == [b"first", b"second"]
+
+
+async def test_an_old_answer_is_no_answer_to_another_request(way: Way) -> None:
+    await way.ask(GET)
+    old = way.proxy.seen[-1]
+    await way.put(b"second")
+    way.proxy.response = lambda _packet: old
+    with pytest.raises(TimedOut):
+        await way.ask(GET, timeout=1)
+
+
+async def test_the_answer_to_another_request_is_none(way: Way) -> None:
+    """The proxy has the client's answers exchanged."""
+    kept: list[Packet] = []
+    way.proxy.response = lambda packet: kept.append(packet) or None
+    with pytest.raises(TimedOut):
+        await way.ask(GET, timeout=0.5)
+    await asyncio.sleep(0)
+    way.proxy.response = lambda _packet: kept[0]
+    with pytest.raises(TimedOut):
+        await way.put(b"second", timeout=0.5)
+
+
+async def test_a_request_that_was_held_back_is_not_done_once_others_were(way: Way) -> None:
+    held: list[Packet] = []
+    way.proxy.request = lambda packet: held.append(packet) or None
+    with pytest.raises(TimedOut):
+        await way.put(b"open the door", timeout=0.3)
+    way.proxy.request = as_it_is
+    await way.put(b"close the door")
+    answers: asyncio.Queue[Packet] = asyncio.Queue()
+    way.proxy.say(held[0], answers.put_nowait)
+    async with asyncio.timeout(PATIENCE):
+        await answers.get()
+    assert way.lamp.values == [b"first", b"close the door"]
+
+
+async def test_a_registration_that_was_held_back_is_not_done_at_all(way: Way) -> None:
+    held: list[Packet] = []
+    way.proxy.request = lambda packet: held.append(packet) or None
+    with pytest.raises(TimedOut):
+        await way.ask(Request(Code.POST, ("rd",), ("ep=lamp",), payload=b"</3/0>"), timeout=0.3)
+    answers: asyncio.Queue[Packet] = asyncio.Queue()
+    way.proxy.say(held[0], answers.put_nowait)
+    async with asyncio.timeout(PATIENCE):
+        answer = await answers.get()
+    assert ECHO not in answer.options
+    assert way.lamp.heard == []
+
+
+async def test_notifications_are_passed_on_once_and_in_order(way: Way) -> None:
+    observation = await way.client.observe(way.to_server, GET, PATIENCE)
+    request, peer = way.lamp.heard[-1]
+    told: list[bytes] = []
+    ended = asyncio.Event()
+    last = asyncio.Event()
+
+    def tell(response: Response | None) -> None:
+        if response is None:
+            ended.set()
+            return
+        told.append(response.payload)
+        if response.payload == b"4":
+            last.set()
+
+    observation.follow(tell)
+    passed: list[Packet] = []
+
+    def mixed(packet: Packet) -> Packet:
+        """Each second one in place of the newest: what came before it."""
+        passed.append(packet)
+        return passed[-2] if len(passed) % 2 == 0 and len(passed) < 4 else packet
+
+    way.proxy.response = mixed
+    for value in (b"1", b"2", b"3", b"4"):
+        await way.server.notify(Subscription(peer, request.token), Response(Code.CONTENT, value, 0), confirmable=True)
+    async with asyncio.timeout(PATIENCE):
+        await last.wait()
+    assert told == [b"1", b"3", b"4"]
+    assert not ended.is_set()
+    await observation.cancel(active=False)
