@@ -49,9 +49,10 @@ async def run(config: FilePath | None, options: Mapping[str, Any]) -> None:
     endpoints = [*coap_endpoints(settings, tracer, security.oscore), *security.endpoints(settings, tracer)]
     store = MemoryConfigurations() if settings.state is None else SqliteConfigurations(settings.state)
     server = BootstrapServer(endpoints, configs, definitions, store, admission=security.admission)
-    await serve_until_stopped(
-        server, endpoints, bootstrap_app(server, security.own), settings, lambda: _tell(server, server.events())
-    )
+    async with security.revoking:
+        await serve_until_stopped(
+            server, endpoints, bootstrap_app(server, security.own), settings, lambda: _tell(server, server.events())
+        )
 
 
 async def _tell(server: BootstrapServer, events: BootstrapEventStream) -> None:

@@ -19,6 +19,7 @@ from lwm2m.cli.client_key_options import (
     Trust,
 )
 from lwm2m.cli.failure import WrongUsage
+from lwm2m.cli.security_options import Crl, RevocationOption
 
 
 def client(
@@ -48,6 +49,8 @@ def client(
     server_certificate: ServerCertificate = None,
     server_public_key: ServerPublicKey = None,
     trust: Trust = None,
+    revocation: RevocationOption = None,
+    crl: Crl = None,
     lifetime: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, metavar="S", help="Lifetime of the registration; 0 never ends.")
     ] = 300,
@@ -97,7 +100,17 @@ def client(
     if not (server or bootstrap or factory):
         raise WrongUsage("a client needs --server, --bootstrap or --factory.")
     try:
-        keys = KeyFiles(psk_identity, psk_key_file, key, certificate, server_certificate, server_public_key, trust)
+        keys = KeyFiles(
+            psk_identity,
+            psk_key_file,
+            key,
+            certificate,
+            server_certificate,
+            server_public_key,
+            trust,
+            revocation,
+            tuple(crl or ()),
+        )
         keys.require_fitting((*(server or ()), *([bootstrap] if bootstrap else [])))
         simulation = Simulation(
             endpoint,

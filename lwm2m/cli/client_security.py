@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from lwm2m.cli.failure import Failed
 from lwm2m.cli.secured import warn_if_open
+from lwm2m.cli.settings import POLICIES
 from lwm2m.client.security import SECURED, AccountSecurity, Mode, Own
 from lwm2m.security.certificates import certificates_in, encoded
 from lwm2m.security.serving import OwnCredentials, own_credentials, trusted
@@ -35,6 +36,8 @@ class KeyFiles:
     server_certificate: FilePath | None = None
     server_public_key: FilePath | None = None
     trust: FilePath | None = None
+    revocation: str | None = None
+    crl: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.psk_identity is None) != (self.psk_key is None):
@@ -43,6 +46,10 @@ class KeyFiles:
             raise ValueError("a client shows either a pre-shared key or --key, not both")
         if self.key is None and (self.certificate or self.server_certificate or self.server_public_key):
             raise ValueError("a certificate or a public key goes with --key, the private key of the client")
+        if self.revocation not in (None, *POLICIES):
+            raise ValueError(f"there is no policy {self.revocation!r} for revocation; known: {', '.join(POLICIES)}")
+        if (self.revocation or self.crl) and self.trust is None:
+            raise ValueError("--revocation and --crl are about certificates of servers: --trust their authority")
         if self.key is None:
             return
         if self.certificate is None and (self.server_certificate or not self.server_public_key):

@@ -12,10 +12,12 @@ import typer
 
 from lwm2m.cli.credentials_file import read_credentials
 from lwm2m.cli.failure import Failed
+from lwm2m.cli.revoking import Revoking
 from lwm2m.cli.settings import ServerSettings
 from lwm2m.coap.endpoint import Endpoint, Tracer
 from lwm2m.coap.message import Peer
-from lwm2m.coap.stacks import Dtls, open_endpoint
+from lwm2m.coap.oscore_contexts import Oscore
+from lwm2m.coap.stacks import WITH_DTLS, Dtls, open_endpoint
 from lwm2m.coap.tls import TlsEndpoint
 from lwm2m.coap.tls_settings import Tls
 from lwm2m.dtls.connection import Closed
@@ -24,6 +26,7 @@ from lwm2m.security.info import SecurityInfo
 from lwm2m.security.paths import TrustStore
 from lwm2m.security.pki import ClientCheck
 from lwm2m.security.serving import OwnCredentials, own_credentials, trusted
+from lwm2m.security.sqlite_numbers import SqliteNumbers
 from lwm2m.security.store import MemorySecurity, SecurityStore
 from lwm2m.security.token_uri import SCHEME as TOKEN
 from lwm2m.server import Admission
@@ -36,7 +39,9 @@ class Security:
     own: OwnCredentials | None
     check: ClientCheck
     trust: TrustStore
+    revoking: Revoking
     cid_length: int
+    oscore: Oscore | None
 
     @property
     def dtls(self) -> DtlsSettings:
@@ -48,6 +53,7 @@ class Security:
             chain=None if own is None else own.chain,
             verify=self.check,
             cid_length=self.cid_length,
+            ocsp=None if own is None else self.revoking.stapled(own.chain),
         )
 
     def endpoints(self, settings: ServerSettings, tracer: Tracer | None) -> list[Endpoint]:
@@ -58,7 +64,7 @@ class Security:
         if settings.coaps is None:
             return []
         dtls = Dtls(self.dtls, refused=self._refused)
-        return [open_endpoint(*settings.coaps, tracer=tracer, dtls=dtls)]
+        return [open_endpoint(*settings.coaps, tracer=tracer, dtls=dtls, oscore=self.oscore)]
 
     def _coaps_tcp_endpoint(self, settings: ServerSettings, tracer: Tracer | None) -> list[Endpoint]:
         """Raises Failed."""
@@ -66,7 +72,7 @@ class Security:
             return []
         tls = Tls(self.dtls, self.trust, refused=self._refused)
         try:
-            return [TlsEndpoint(*settings.coaps_tcp, tls=tls, tracer=tracer)]
+            return [TlsEndpoint(*settings.coaps_tcp, tls=tls, tracer=tracer, oscore=self.oscore)]
         except ValueError as error:
             raise Failed(f"{error}.") from None
 
@@ -85,8 +91,20 @@ def security_of(settings: ServerSettings, file_name: str) -> Security:
         raise Failed(f"{error}.") from None
     if settings.key is not None and not settings.key.startswith(TOKEN):
         warn_if_open(FilePath(settings.key))
-    check = ClientCheck(trust, wall=time.time, admits=admission.admits)
-    return Security(admission, own, check, trust, settings.cid_length)
+    revoking = Revoking(settings.revocation, settings.crl, trust)
+    check = ClientCheck(trust, wall=time.time, revocation=revoking.revocation, admits=admission.admits)
+    revoking.end(check, admission.revoke)
+    return Security(admission, own, check, trust, revoking, settings.cid_length, _oscore(settings, given, admission))
+
+
+def _oscore(settings: ServerSettings, given: tuple[SecurityInfo, ...], admission: Admission) -> Oscore | None:
+    """Only where the sequence numbers outlive the process, and by the stack that has it. Raises Failed."""
+    if settings.state is not None and settings.coap_stack in (None, WITH_DTLS):
+        return Oscore(SqliteNumbers(settings.state), admission.oscore)
+    if any(info.oscore is not None for info in given):
+        what = "--state" if settings.state is None else f"the CoAP stack {WITH_DTLS}"
+        raise Failed(f"{settings.credentials} has clients with OSCORE, which needs {what}.")
+    return None
 
 
 def warn_if_open(path: FilePath) -> None:

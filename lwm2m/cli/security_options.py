@@ -37,6 +37,19 @@ Trust = Annotated[
     FilePath | None,
     typer.Option(metavar="PATH", help="Certificate authorities of the clients: a PEM file, or a folder of these."),
 ]
+RevocationOption = Annotated[
+    str | None,
+    typer.Option(
+        "--revocation",
+        metavar="POLICY",
+        help="Whether certificates may have been revoked: off; soft, which takes those of which nothing is known; "
+        "hard, which refuses these. By --crl and by OCSP. [default: soft with --crl, else off]",
+    ),
+]
+Crl = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PLACE", help="Revocation list, a file or an http:// URI, read again in time. Repeat it."),
+]
 CidLength = Annotated[
     int | None,
     typer.Option(

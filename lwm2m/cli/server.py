@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from lwm2m.cli.failure import Failed, WrongUsage
-from lwm2m.cli.security_options import Certificate, CidLength, Coaps, CoapsTcp, Credentials, Key, NoSec, Trust
+from lwm2m.cli.security_options import (
+    Certificate,
+    CidLength,
+    Coaps,
+    CoapsTcp,
+    Credentials,
+    Crl,
+    Key,
+    NoSec,
+    RevocationOption,
+    Trust,
+)
 from lwm2m.cli.settings import OptionError, server_settings
 from lwm2m.cli.toml_lines import SettingsError
 
@@ -40,6 +51,8 @@ def server(
     key: Key = None,
     certificate: Certificate = None,
     trust: Trust = None,
+    revocation: RevocationOption = None,
+    crl: Crl = None,
     cid_length: CidLength = None,
     nosec: NoSec = None,
     config: Annotated[
@@ -83,6 +96,8 @@ def server(
         "key": key,
         "certificate": certificate,
         "trust": trust,
+        "revocation": revocation,
+        "crl": crl or None,
         "cid_length": cid_length,
         "nosec": nosec,
         "state": state,

@@ -33,9 +33,10 @@ async def run(settings: ServerSettings) -> None:
     security = security_of(settings, FILE_NAME)
     endpoints = [*coap_endpoints(settings, tracer, security.oscore), *security.endpoints(settings, tracer)]
     server = Server(endpoints, definitions=definitions, store=_store(settings.state), admission=security.admission)
-    await serve_until_stopped(
-        server, endpoints, app(server, coap_log, security.own), settings, lambda: _tell(server, server.events())
-    )
+    async with security.revoking:
+        await serve_until_stopped(
+            server, endpoints, app(server, coap_log, security.own), settings, lambda: _tell(server, server.events())
+        )
 
 
 def _trace(tracers: Sequence[Tracer], traced: Traced) -> None:

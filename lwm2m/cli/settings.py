@@ -16,6 +16,8 @@ from lwm2m.coap.line import SCHEME as SERIAL
 from lwm2m.coap.line import Line
 
 STACKS = ("aiocoap", "datagram")
+POLICIES = ("off", "soft", "hard")
+"""Of revocation: not checked; what is not known is taken; it is refused."""
 
 
 class OptionError(SettingsError):
@@ -45,6 +47,8 @@ class ServerSettings:
     key: str | None = None
     certificate: FilePath | None = None
     trust: FilePath | None = None
+    revocation: str | None = None
+    crl: tuple[str, ...] = ()
     cid_length: int = CID_LENGTH
     nosec: bool = False
     objects: FilePath | None = None
@@ -69,6 +73,8 @@ class ServerSettings:
             raise SettingsError("--certificate needs the private key that goes with it: --key.")
         if self.trust is not None and self.certificate is None:
             raise SettingsError("--trust is for clients with certificates: they want to see one, --key --certificate.")
+        if (self.revocation or self.crl) and self.trust is None:
+            raise SettingsError("--revocation and --crl are about certificates of clients: --trust their authority.")
         if self.key is not None and not self.secure_addresses:
             raise SettingsError("--key is for clients that come over DTLS: say where with --coaps.")
         if self.coaps_tcp is not None and (self.certificate is None or self.trust is None):
@@ -108,6 +114,8 @@ SECURITY_KINDS: dict[str, type] = {
     "key": str,
     "certificate": str,
     "trust": str,
+    "revocation": str,
+    "crl": object,
     "cid_length": int,
     "nosec": bool,
 }
@@ -134,6 +142,8 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "credentials": lambda text: FilePath(text),
     "certificate": lambda text: FilePath(text),
     "trust": lambda text: FilePath(text),
+    "revocation": lambda name: _known_policy(name),
+    "crl": lambda places: _places(places),
     "cid_length": lambda number: _cid_length(number),
     "http": lambda text: _address(text),
     "objects": lambda text: FilePath(text),
@@ -205,6 +215,20 @@ def _cid_length(number: int) -> int:
     if not 0 <= number <= LONGEST_CID:
         raise SettingsError(f"a connection id has 0 to {LONGEST_CID} bytes.")
     return number
+
+
+def _known_policy(name: str) -> str:
+    if name not in POLICIES:
+        raise SettingsError(f"there is no policy {name!r} for revocation; known: {', '.join(POLICIES)}.")
+    return name
+
+
+def _places(places: object) -> tuple[str, ...]:
+    """One or several. Raises SettingsError."""
+    several = [places] if isinstance(places, str) else places
+    if not isinstance(several, list) or not all(isinstance(place, str) for place in several):
+        raise SettingsError("a revocation list is a text, a file or an http:// URI; several are a list of these.")
+    return tuple(several)
 
 
 def _known_stack(name: str) -> str:

@@ -15,6 +15,7 @@ from lwm2m.cli.client_security import KeyFiles
 from lwm2m.cli.console import Commands, obey
 from lwm2m.cli.failure import Failed
 from lwm2m.cli.model_file import Model, ModelError, read_factory, read_model
+from lwm2m.cli.revoking import Revoking
 from lwm2m.cli.shared_access import open_to_all
 from lwm2m.cli.signals import Signal
 from lwm2m.cli.stopping import stopped
@@ -90,6 +91,7 @@ async def run(simulation: Simulation) -> None:
     console = Console(highlight=False, soft_wrap=True)
     tracer = Trace(definitions, lambda line: console.print(line, markup=False)) if simulation.trace else None
     shown, own = simulation.keys.read()
+    revoking = Revoking(simulation.keys.revocation, simulation.keys.crl, own.trust)
     factory = _factory(simulation.factory, in_force(definitions, simulation.version), own)
     model = _model(simulation.model, definitions)
     device = SimulatedDevice(model.records, addresses=await _addresses(simulation.servers))
@@ -115,14 +117,16 @@ async def run(simulation: Simulation) -> None:
         security=shown,
         signing_key=own.signing_key,
         trust=own.trust,
+        revocation=revoking.revocation,
     )
     if len(simulation.servers) > 1:
         client.update(open_to_all(client.data_model))
     telling = asyncio.create_task(_tell(client, client.events(), console, device.log), name="telling")
     playing = asyncio.create_task(play(client, model.signals), name="signals")
     try:
-        await client.start()
-        await _until_stopped(client, console, simulation.console)
+        async with revoking:
+            await client.start()
+            await _until_stopped(client, console, simulation.console)
     finally:
         playing.cancel()
         await client.stop()

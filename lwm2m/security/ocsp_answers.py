@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from math import inf
 from typing import NamedTuple, TypeAlias
 
@@ -37,17 +37,15 @@ class _Kept(NamedTuple):
 
 
 class OcspAnswers:
-    """`find` is for `Revocation`, `stapled` for `ServerSettings`. `revoked` is called when an answer says so of a
-    certificate."""
+    """`find` is for `Revocation`, `stapled` for `ServerSettings`. They find nothing new unless this is entered."""
 
     def __init__(
         self,
         *,
-        revoked: Callable[[x509.Certificate], None] | None = None,
         wall: Callable[[], float] = time.time,
         fetch: Fetch = fetch,
     ) -> None:
-        self._revoked = revoked
+        self._revoked: Callable[[], Awaitable[None]] | None = None
         self._wall = wall
         self._fetch = fetch
         self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
@@ -64,6 +62,10 @@ class OcspAnswers:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def when_revoked(self, revoked: Callable[[], Awaitable[None]]) -> None:
+        """It is called when an answer says that a certificate is."""
+        self._revoked = revoked
 
     @property
     def fetching(self) -> list[asyncio.Task[None]]:
@@ -113,7 +115,7 @@ class OcspAnswers:
         again = now + max(PAUSE, (finding.until - now) / 2)
         self._keep(key, _Kept(answer, again, inf if is_revoked else finding.until))
         if is_revoked and self._revoked is not None:
-            self._revoked(certificate)
+            await self._revoked()
 
     def _keep(self, key: _Key, kept: _Kept) -> None:
         self._kept[key] = kept
