@@ -29,8 +29,8 @@ def begun(server: Remote, endpoint: str, answer: Json, events: Iterator[StreamEv
 
 
 def _late(server: Remote, endpoint: str, request_id: str, events: Iterator[StreamEvent], as_json: bool) -> Json:
-    typer.echo("the device sleeps; it is asked to observe when it wakes up. Waiting for that.", err=True)
     try:
+        typer.echo("the device sleeps; it is asked to observe when it wakes up. Waiting for that.", err=True)
         found = next(event.data for event in events if _is_answer(event, request_id))
     except StopIteration:
         raise Failed("the server ended the event stream.") from None
