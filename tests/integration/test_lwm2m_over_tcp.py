@@ -5,28 +5,54 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path as FilePath
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from lwm2m.client import Client, State
+from lwm2m.client.security import AccountSecurity, Mode
 from lwm2m.coap.aiocoap_connection import Association
 from lwm2m.coap.connected import ConnectedEndpoint, TcpEndpoint
 from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.message import Code
 from lwm2m.coap.stacks import CONNECTED, open_endpoint
+from lwm2m.coap.tls import TlsEndpoint
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.operations import Read
 from lwm2m.server import Deregistered, Notified, Registered, Server, ServerEvent, Updated
 from lwm2m.server.store.sqlite import SqliteStore
+from tests.authority import Issued
+from tests.tls_credentials import authority, serving
 
 TEMPERATURE = Path(3303, 0, 5700)
 
 
-@pytest.fixture(params=sorted(CONNECTED))
+@cache
+def held(name: str) -> Issued:
+    return authority().holder(name)
+
+
+def an_endpoint(scheme: str, port: int = 0) -> ConnectedEndpoint:
+    if scheme == TlsEndpoint.scheme:
+        return TlsEndpoint("127.0.0.1", port, tls=serving(held("server")))
+    return CONNECTED[scheme]("127.0.0.1", port)
+
+
+def shown(name: str, uri: str) -> AccountSecurity:
+    """By this client, which knows the server's certificate; nothing where the URI is without security."""
+    if not uri.startswith(TlsEndpoint.scheme):
+        return AccountSecurity()
+    key = held(name).private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    pin = held("server").der
+    return AccountSecurity(Mode.CERTIFICATE, held(name).der, pin, key, server_name="server")
+
+
+@pytest.fixture(params=[*sorted(CONNECTED), TlsEndpoint.scheme])
 def endpoint(request: pytest.FixtureRequest) -> ConnectedEndpoint:
-    return CONNECTED[request.param]()
+    return an_endpoint(request.param)
 
 
 @pytest.fixture
@@ -37,7 +63,8 @@ async def server(endpoint: ConnectedEndpoint) -> AsyncIterator[Server]:
 
 @asynccontextmanager
 async def registered(uri: str, **settings: object) -> AsyncIterator[Client]:
-    client = Client("dev", uri, [Record(TEMPERATURE, 21.5)], **settings)  # type: ignore[arg-type]  # passed through
+    security = shown("dev", uri)
+    client = Client("dev", uri, [Record(TEMPERATURE, 21.5)], security=security, **settings)  # type: ignore[arg-type]  # passed through
     async with client:
         await client.registered(10)
         yield client
@@ -112,7 +139,7 @@ async def test_a_server_that_forgot_the_client_gets_a_register(endpoint: Connect
     port = endpoint.address[1]
     async with registered(endpoint.uri) as client:
         await first.stop()
-        second = Server([type(endpoint)("127.0.0.1", port)])
+        second = Server([an_endpoint(endpoint.scheme, port)])
         events = second.events()
         async with second:
             assert isinstance(await until(events, Registered, Updated), Registered)
@@ -131,7 +158,7 @@ async def test_after_a_restart_nobody_is_asked_over_another_transport(
         await client.stop(deregister=False)
         await first.stop()
         udp = open_endpoint("127.0.0.1", port)
-        async with Server([udp, type(endpoint)("127.0.0.1", port)], store=SqliteStore(tmp_path)) as second:
+        async with Server([udp, an_endpoint(endpoint.scheme, port)], store=SqliteStore(tmp_path)) as second:
             with pytest.raises(Unreachable, match="has ended"):
                 await second.read("dev", TEMPERATURE)
 
@@ -172,7 +199,7 @@ async def test_one_client_has_servers_on_different_transports() -> None:
 
 async def test_many_clients_of_one_process_come_and_go(server: Server, endpoint: ConnectedEndpoint) -> None:
     tasks = len(asyncio.all_tasks())
-    clients = [Client(f"dev{n}", endpoint.uri) for n in range(30)]
+    clients = [Client(f"dev{n}", endpoint.uri, security=shown(f"dev{n}", endpoint.uri)) for n in range(30)]
     for client in clients:
         await client.start()
     for client in clients:
