@@ -12,10 +12,12 @@ import typer
 from lwm2m.cli.client_key_options import (
     Certificate,
     Key,
+    OscoreFile,
     PskIdentity,
     PskKeyFile,
     ServerCertificate,
     ServerPublicKey,
+    State,
     Trust,
 )
 from lwm2m.cli.failure import WrongUsage
@@ -51,6 +53,8 @@ def client(
     trust: Trust = None,
     revocation: RevocationOption = None,
     crl: Crl = None,
+    oscore: OscoreFile = None,
+    state: State = None,
     lifetime: Annotated[
         int, typer.Option(min=0, max=2**31 - 1, metavar="S", help="Lifetime of the registration; 0 never ends.")
     ] = 300,
@@ -99,6 +103,8 @@ def client(
 
     if not (server or bootstrap or factory):
         raise WrongUsage("a client needs --server, --bootstrap or --factory.")
+    if oscore is not None and state is None:
+        raise WrongUsage("--oscore needs --state DIR: its sequence numbers have to outlive the process.")
     try:
         keys = KeyFiles(
             psk_identity,
@@ -129,6 +135,8 @@ def client(
             coap_stack,
             trace,
             sys.stdin.isatty() if console is None else console,
+            oscore,
+            state,
         )
         asyncio.run(run(simulation))
     except ValueError as error:

@@ -37,3 +37,20 @@ Trust = Annotated[
     FilePath | None,
     typer.Option(metavar="PATH", help="Certificate authorities of servers: a PEM file, or a folder of these."),
 ]
+OscoreFile = Annotated[
+    FilePath | None,
+    typer.Option(
+        "--oscore",
+        metavar="FILE",
+        help="TOML: the OSCORE context that is shared with the one server, as [client.oscore] in "
+        "examples/credentials.toml; the sender is this client.",
+    ),
+]
+State = Annotated[
+    FilePath | None,
+    typer.Option(
+        metavar="DIR",
+        help="Folder for what outlives the process: sequence numbers of OSCORE; made if missing. Without it nothing "
+        "is said to servers with OSCORE.",
+    ),
+]

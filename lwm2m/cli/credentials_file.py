@@ -98,9 +98,20 @@ def _tls(mode: str, table: Table, folder: FilePath, private: Callable[[FilePath]
 def _oscore(file: TomlFile, client: Table, private: Callable[[FilePath], None]) -> OscoreSecurity:
     line = file.header("client.oscore", 0, -1 if client.line is None else client.line)
     table = Table(file, "client.oscore", client.get("oscore"), _OSCORE, client.line if line is None else line)
+    return _oscore_in(table, file.path.parent, private)
+
+
+def read_oscore(path: FilePath, private: Callable[[FilePath], None]) -> OscoreSecurity:
+    """The one context in a file, with what [client.oscore] has. Raises SettingsError naming file and line."""
+    file = TomlFile(path)
+    private(path)
+    return _oscore_in(Table(file, "the file", file.document, _OSCORE), path.parent, private)
+
+
+def _oscore_in(table: Table, folder: FilePath, private: Callable[[FilePath], None]) -> OscoreSecurity:
     with _told(table, "master_secret"):
         return OscoreSecurity(
-            _secret(table, "master_secret", file.path.parent, private),
+            _secret(table, "master_secret", folder, private),
             _hexadecimal(table, "sender_id", table.need("sender_id")),
             _hexadecimal(table, "recipient_id", table.need("recipient_id")),
             _hexadecimal(table, "master_salt", table.get("master_salt", "")),

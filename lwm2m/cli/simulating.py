@@ -13,13 +13,16 @@ from rich.console import Console
 
 from lwm2m.cli.client_security import KeyFiles
 from lwm2m.cli.console import Commands, obey
+from lwm2m.cli.credentials_file import read_oscore
 from lwm2m.cli.failure import Failed
 from lwm2m.cli.model_file import Model, ModelError, read_factory, read_model
 from lwm2m.cli.revoking import Revoking
+from lwm2m.cli.secured import warn_if_open
 from lwm2m.cli.shared_access import open_to_all
 from lwm2m.cli.signals import Signal
 from lwm2m.cli.stopping import stopped
 from lwm2m.cli.telling import STYLES, lines
+from lwm2m.cli.toml_lines import SettingsError
 from lwm2m.cli.trace import Trace
 from lwm2m.cli.values import printable
 from lwm2m.client import Client, ClientEvent, DataModel, State
@@ -29,7 +32,7 @@ from lwm2m.client.security import Own
 from lwm2m.client.standard_objects.event_log import EventLog
 from lwm2m.client.standard_objects.simulated_device import SimulatedDevice
 from lwm2m.client.versions import in_force
-from lwm2m.coap.connecting import connecting, connecting_securely
+from lwm2m.coap.connecting import connecting, connecting_protected, connecting_securely
 from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.line import is_line
 from lwm2m.coap.stacks import STACKS, open_endpoint
@@ -38,6 +41,8 @@ from lwm2m.model.definition import Definitions
 from lwm2m.model.library import DefinitionError, with_folder
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
+from lwm2m.security.info import OscoreSecurity
+from lwm2m.security.sqlite_numbers import SqliteNumbers
 
 _Parsed = TypeVar("_Parsed")
 
@@ -81,6 +86,8 @@ class Simulation:
     coap_stack: str | None = None
     trace: bool = False
     console: bool = False
+    oscore: FilePath | None = None
+    state: FilePath | None = None
 
 
 async def run(simulation: Simulation) -> None:
@@ -91,6 +98,7 @@ async def run(simulation: Simulation) -> None:
     console = Console(highlight=False, soft_wrap=True)
     tracer = Trace(definitions, lambda line: console.print(line, markup=False)) if simulation.trace else None
     shown, own = simulation.keys.read()
+    context = None if simulation.oscore is None else _oscore(simulation.oscore)
     revoking = Revoking(simulation.keys.revocation, simulation.keys.crl, own.trust)
     factory = _factory(simulation.factory, in_force(definitions, simulation.version), own)
     model = _model(simulation.model, definitions)
@@ -109,6 +117,9 @@ async def run(simulation: Simulation) -> None:
         sms=simulation.sms,
         queue_mode=simulation.queue_mode,
         definitions=definitions,
+        oscore=context,
+        numbers=None if simulation.state is None else SqliteNumbers(simulation.state),
+        connect_protected=partial(connecting_protected, tracer=tracer, count=device.passed),
         open_endpoint=lambda host: open_endpoint(
             host, 0, stack=simulation.coap_stack, tracer=tracer, count=device.passed
         ),
@@ -182,6 +193,13 @@ def _factory(file: FilePath | None, definitions: Definitions, own: Own) -> list[
     if problem := inconsistency(DataModel(records), definitions, own, bootstrap_alone=True):
         raise Failed(f"{file}: {problem}.")
     return records
+
+
+def _oscore(file: FilePath) -> OscoreSecurity:
+    try:
+        return read_oscore(file, warn_if_open)
+    except SettingsError as error:
+        raise Failed(str(error)) from None
 
 
 def _read(file: FilePath, parse: Callable[[str], _Parsed]) -> _Parsed:

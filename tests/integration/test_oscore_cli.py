@@ -1,0 +1,76 @@
+"""`lwm2m server` and `lwm2m client` with OSCORE, as processes."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.integration.test_cli import ended, lwm2m
+
+SECRET = "000102030405060708090a0b0c0d0e0f"
+CLIENT = ("client", "--endpoint", "lamp", "--server", "coap://127.0.0.1:1", "--oscore")
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    """The credentials of the server, and the context of its one client."""
+    server, client = tmp_path / "credentials.toml", tmp_path / "oscore.toml"
+    context = f'master_secret = "{SECRET}"\n'
+    server.write_text(
+        f'[[client]]\nendpoint = "lamp"\n[client.oscore]\n{context}sender_id = "01"\nrecipient_id = "02"\n'
+    )
+    client.write_text(f'{context}sender_id = "02"\nrecipient_id = "01"\n')
+    for path in (server, client):
+        path.chmod(0o600)
+    return server, client
+
+
+async def until(process: asyncio.subprocess.Process, start: str) -> str:
+    """The first line that begins so."""
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE):
+        while not (line := (await process.stdout.readline()).decode()).startswith(start):
+            assert line, "the process has ended"
+    return line
+
+
+async def test_a_client_registers_again_after_both_have_crashed(files: tuple[Path, Path], tmp_path: Path) -> None:
+    credentials, context = files
+    uri = "coap://127.0.0.1:0"
+    for _ in range(2):
+        host = uri.removeprefix("coap://")
+        listening = ("--coap", host, "--http", "127.0.0.1:0")
+        server = await lwm2m(
+            "server", *listening, "--credentials", str(credentials), "--state", str(tmp_path / "server")
+        )
+        uri = (await until(server, "CoAP")).split()[1]
+        client = await lwm2m(
+            "client", "--endpoint", "lamp", "--server", uri, "--oscore", str(context), "--state", str(tmp_path / "lamp")
+        )
+        await until(client, "registered")
+        await until(server, "+ lamp registered")
+        for process in (client, server):
+            process.kill()
+            out, err = await process.communicate()
+            assert SECRET not in (out + err).decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("server", "--credentials", "CREDENTIALS"), "has clients with OSCORE, which needs --state."),
+        ((*CLIENT, "CONTEXT"), "needs --state DIR"),
+        ((*CLIENT, "CREDENTIALS", "--state", "STATE"), "there is no setting 'client'"),
+    ],
+)
+async def test_what_is_missing_is_said_in_a_sentence(
+    files: tuple[Path, Path], tmp_path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
+    given = {"CREDENTIALS": str(files[0]), "CONTEXT": str(files[1]), "STATE": str(tmp_path / "state")}
+    outcome = await ended(await lwm2m(*(given.get(argument, argument) for argument in arguments)))
+    assert outcome.code != 0
+    assert sentence in outcome.err
+    assert SECRET not in outcome.err
