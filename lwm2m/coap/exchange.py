@@ -14,10 +14,11 @@ pauses between retransmissions."""
 
 from __future__ import annotations
 
+import heapq
 import logging
-from collections import deque
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 
 from lwm2m.coap.arrived import Arrived
 from lwm2m.coap.carrier import Incoming, Listener, Room, Serve, Settled, Withdraw
@@ -47,6 +48,10 @@ log = logging.getLogger("lwm2m.coap")
 
 EMPTY_ACK_DELAY = 0.1
 """Seconds until a request is acknowledged without its answer."""
+
+PING_PATIENCE = 1.5
+"""The same where the answer waits for a ping only: some peers want the first block of a large answer with the
+acknowledgement. Less than the 2 s after which the peer would repeat its request."""
 
 CANCEL = 1
 """The Observe option of a request that ends an observation. RFC 7641 §2"""
@@ -86,15 +91,16 @@ class Exchanges:
         queue_length = limits.max_pending_per_peer + limits.max_observations_per_client
         self._outgoing = Retransmission(send, guard, transmission, queue_length, spread)
         self._handling: dict[tuple[Peer, bytes], Arrived] = {}
-        self._to_acknowledge: deque[tuple[float, Arrived]] = deque()
+        self._to_acknowledge: list[tuple[float, int, Arrived]] = []
+        self._order = count()
 
     # Time
 
     def deadline(self) -> float:
         """When `handle_timer` has something to do, NEVER where nothing waits."""
         waiting = self._to_acknowledge
-        while waiting and waiting[0][1].acknowledged:
-            waiting.popleft()
+        while waiting and waiting[0][2].acknowledged:
+            heapq.heappop(waiting)
         due = self._outgoing.deadline()
         return min(due, waiting[0][0]) if waiting else due
 
@@ -102,7 +108,7 @@ class Exchanges:
         self._awake_at = NEVER
         waiting = self._to_acknowledge
         while waiting and waiting[0][0] <= now:
-            self._acknowledge(waiting.popleft()[1])
+            self._acknowledge(heapq.heappop(waiting)[2])
         self._outgoing.handle_timer(now)
         self._wake_in_time()
 
@@ -166,10 +172,10 @@ class Exchanges:
         """Its answer waits for a ping."""
         if not arrived.is_handled_later:
             arrived.is_handled_later = True
-            self._acknowledge_at(self._clock() + EMPTY_ACK_DELAY, arrived)
+            self._acknowledge_at(self._clock() + PING_PATIENCE, arrived)
 
     def _acknowledge_at(self, due: float, arrived: Arrived) -> None:
-        self._to_acknowledge.append((due, arrived))
+        heapq.heappush(self._to_acknowledge, (due, next(self._order), arrived))
         self._wake_in_time()
 
     def answer(self, arrived: Arrived, packet: Packet, settled: Settled | None) -> None:
