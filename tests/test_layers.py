@@ -89,6 +89,7 @@ PURE_MODULES = [
     "lwm2m.operations",
     "lwm2m.client.registration",
     "lwm2m.client.registration_order",
+    "lwm2m.client.secure_clock",
     "lwm2m.client.security",
     "lwm2m.client.alerts",
     "lwm2m.client.pairing",

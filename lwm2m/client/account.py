@@ -152,6 +152,11 @@ class Account:
         """Where it is reached now."""
         return self._transport.uri
 
+    @property
+    def identity(self) -> str | None:
+        """What the server has shown, None without security."""
+        return None if self._peer is None else self._peer.identity
+
     def is_of(self, peer: Peer) -> bool:
         return peer == self._peer
 

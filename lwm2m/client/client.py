@@ -16,7 +16,7 @@ from lwm2m.client.account_making import AccountMaking
 from lwm2m.client.alarm import Alarm
 from lwm2m.client.alerts import heard_at_the_end
 from lwm2m.client.data_model import Actuator, DataModel
-from lwm2m.client.events import Asleep, Awake, ClientEvent, EventStream, Registered
+from lwm2m.client.events import Asleep, Awake, ClientEvent, EventStream, Registered, Served
 from lwm2m.client.initial_accounts import BootstrapServer, add_accounts
 from lwm2m.client.network import Network
 from lwm2m.client.oscore import SPOKEN, oscore_of, oscore_records
@@ -31,6 +31,7 @@ from lwm2m.client.pairing import (
 )
 from lwm2m.client.queue_mode import AWAKE_FOR, Wakefulness
 from lwm2m.client.registration import State, Triggered
+from lwm2m.client.secure_clock import SecureClock
 from lwm2m.client.security import SECURED, AccountSecurity, Own, UnusableSecurity
 from lwm2m.client.sending import send_to_each
 from lwm2m.client.servers import Servers
@@ -153,7 +154,7 @@ class Client:
         self._connect_protected = connect_protected or partial(connecting_protected, limits=limits)
         self._numbers = numbers
         self._own_sessions: OwnSessions = {}
-        self._wall = wall_clock
+        self._secure_clock = SecureClock(self.definitions, clock, wall_clock)
         self._sockets = Sockets(coap, self._make_endpoint, self._handle, self._connection_lost)
         self._queue_mode = queue_mode or "Q" in (binding or "")
         self._wakefulness = Wakefulness(awake_for)
@@ -294,6 +295,9 @@ class Client:
 
     def publish(self, event: ClientEvent) -> None:
         self._events.publish(event)
+        if isinstance(event, Served) and event.code.is_success:
+            account = self._servers.accounts.get(event.short_server_id)
+            self._secure_clock.served(event.operation, None if account is None else account.identity)
         if isinstance(event, Registered):
             for standard in self._objects.values():
                 standard.registered()
@@ -408,14 +412,14 @@ class Client:
                 way.scheme, way.where, Oscore.of_server(way.oscore, self._numbers), self._dtls(way)
             )
         if account is not None and security is not None:
-            show = partial(security.client_settings, account, own=self.own, wall=self._wall)
+            show = partial(security.client_settings, account, own=self.own, wall=self._secure_clock.wall)
             return self._connect_securely(way.scheme, way.where, show, self._own_sessions)
         return self._open_endpoint(way.where) if way.scheme == "coap" else self._connect(way.scheme, way.where)
 
     def _dtls(self, way: Way) -> Dtls | None:
         if way.account is None or way.security is None:
             return None
-        show = partial(way.security.client_settings, way.account, own=self.own, wall=self._wall)
+        show = partial(way.security.client_settings, way.account, own=self.own, wall=self._secure_clock.wall)
         return Dtls(client=show, own_sessions=self._own_sessions)
 
     def _connection_lost(self, peer: Peer) -> None:
