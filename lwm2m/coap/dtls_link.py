@@ -20,6 +20,7 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from lwm2m.coap.carrier import Room
+from lwm2m.coap.dtls_association import Association
 from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.link import Link, Receiver
 from lwm2m.coap.message import Peer
@@ -33,6 +34,8 @@ from lwm2m.dtls.settings import ClientSettings, ServerSettings, Session, Session
 from lwm2m.dtls.suites import CID_RECORD
 
 COAPS_PORT = 5684
+CID_HEAD = bytes((CID_RECORD,))
+HELLO_HEAD = bytes((Kind.HANDSHAKE,))
 HELLO_AT = 13
 """Where a handshake message in the first record of a datagram begins, with its type."""
 MAX_HANDSHAKES = 1_000
@@ -55,50 +58,6 @@ class HandshakeFailed(Unreachable):
         super().__init__(sentence)
         self.alert = alert
         self.by_peer = by_peer
-
-
-class Association:
-    """One connection, and where it is. It is the `association` of its peer. `random` is that of the client's hello;
-    `is_resumed` tells that it goes on with an earlier session, `closed` how it ended."""
-
-    __slots__ = (
-        "cid",
-        "closed",
-        "connection",
-        "due",
-        "is_resumed",
-        "opened",
-        "peer",
-        "place",
-        "random",
-        "session",
-        "settings",
-    )
-
-    def __init__(self, connection: Connection, place: Peer, cid: bytes = b"", random: bytes = b"") -> None:
-        self.connection = connection
-        self.place = place
-        self.cid = cid
-        self.random = random
-        self.session = b""
-        self.is_resumed = False
-        self.closed: Closed | None = None
-        self.settings: ClientSettings | None = None
-        self.due: float | None = None
-        self.peer: Peer | None = None
-        self.opened: asyncio.Future[Peer] | None = None
-
-    def __repr__(self) -> str:
-        return f"<association with {self.place}>"
-
-    def established(self, identity: str | None) -> Peer:
-        self.peer = Peer(self.place.local, self.place.address, association=self, identity=identity)
-        return self.peer
-
-    def moved(self, place: Peer) -> None:
-        self.place = place
-        if self.peer is not None:
-            self.peer = replace(self.peer, address=place.address)
 
 
 class DtlsLink:
@@ -209,11 +168,13 @@ class DtlsLink:
     # What comes from below
 
     def received(self, datagram: bytes, place: Peer) -> None:
-        if not datagram:
+        association = self._association_of(datagram, place)
+        if association is not None and (data := association.connection.data(datagram)) is not None:
+            self._on_sign_of_life(association, place)
+            self._hand_up(association, data)
             return
         if _is_hello(datagram) and self._on_hello(datagram, place):
             return
-        association = self._association_of(datagram, place)
         if association is None:
             return
         self._pass_on(association, datagram, place)
@@ -233,7 +194,7 @@ class DtlsLink:
             self._receiver.failed(established.peer, reason)
 
     def _association_of(self, datagram: bytes, place: Peer) -> Association | None:
-        if datagram[0] == CID_RECORD and self._cid_length:
+        if datagram[:1] == CID_HEAD and self._cid_length:
             return self._by_cid.get(datagram[11 : 11 + self._cid_length])
         if datagram[3:5] == CLEAR_EPOCH:
             return self._shaking.get(place) or self._by_place.get(place)
@@ -280,13 +241,20 @@ class DtlsLink:
     def _pass_on(self, association: Association, datagram: bytes, place: Peer) -> None:
         connection = association.connection
         events = connection.receive(datagram, self._loop.time())
-        if connection.is_newest and association.peer is not None:
-            self._established.move_to_end(association)
-            if place is not association.place:
-                self._move(association, place)
+        self._on_sign_of_life(association, place)
         for event in events:
             self._on_event(association, event)
         self._flush(association)
+
+    def _on_sign_of_life(self, association: Association, place: Peer) -> None:
+        if association.connection.is_newest and association.peer is not None:
+            self._established.move_to_end(association)
+            if place is not association.place:
+                self._move(association, place)
+
+    def _hand_up(self, association: Association, data: bytes) -> None:
+        if association.peer is not None and self._receiver is not None:
+            self._receiver.received(data, association.peer)
 
     def _move(self, association: Association, place: Peer) -> None:
         if place == association.place or not association.connection.cid_in:
@@ -299,8 +267,7 @@ class DtlsLink:
     def _on_event(self, association: Association, event: Event) -> None:
         match event:
             case Received(data=data):
-                if association.peer is not None and self._receiver is not None:
-                    self._receiver.received(data, association.peer)
+                self._hand_up(association, data)
             case Connected():
                 self._establish(association, event)
             case Closed():
@@ -421,7 +388,7 @@ def _retrieve(future: asyncio.Future[Peer]) -> None:
 
 def _is_hello(datagram: bytes) -> bool:
     return (
-        datagram[0] == Kind.HANDSHAKE
+        datagram[:1] == HELLO_HEAD
         and datagram[3:5] == CLEAR_EPOCH
         and datagram[HELLO_AT : HELLO_AT + 1] == bytes((MessageType.CLIENT_HELLO,))
     )

@@ -175,13 +175,22 @@ class Connection:
         self._transmit(now)
         return []
 
+    def data(self, datagram: bytes) -> bytes | None:
+        """The short way of `receive` for what most datagrams are, a single record of data: what it holds. None of any
+        other datagram, nothing has happened then."""
+        reader = self._reader
+        if reader is None or not self.is_connected:
+            return None
+        data = reader.data(datagram)
+        if data is not None:
+            self.was_read, self.is_newest = True, reader.was_newest
+            self._flight = NO_FLIGHT
+        return data
+
     def receive(self, datagram: bytes, now: float) -> list[Event]:
         """Afterwards `was_read` says whether a protected record in it was authentic, and `is_newest` whether one was
         newer than all before: then the peer is where the datagram came from. RFC 9146 §6"""
-        reader = self._reader
-        if self.is_connected and reader is not None and (data := reader.data(datagram)) is not None:
-            self.was_read, self.is_newest = True, reader.was_newest
-            self._flight = NO_FLIGHT
+        if (data := self.data(datagram)) is not None:
             return [Received(data)]
         events: list[Event] = []
         self.was_read = self.is_newest = False

@@ -10,7 +10,8 @@ from typing import TypeAlias
 import pytest
 
 from lwm2m.coap.carrier import Room
-from lwm2m.coap.dtls_link import Association, DtlsLink, HandshakeFailed, parse_uri
+from lwm2m.coap.dtls_association import Association
+from lwm2m.coap.dtls_link import DtlsLink, HandshakeFailed, parse_uri
 from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.message import Peer
 from lwm2m.dtls.alerts import Alert
