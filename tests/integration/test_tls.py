@@ -216,21 +216,21 @@ async def test_a_revoked_certificate_lets_nobody_in() -> None:
 # What is no TLS of ours
 
 
-def a_context(shown: Issued | None = None, *, protocols: tuple[str, ...] = ("coap",)) -> ssl.SSLContext:
+def a_context(*shown: Issued, protocols: tuple[str, ...] = ("coap",)) -> ssl.SSLContext:
     """Of a client that trusts everybody."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     if protocols:
         context.set_alpn_protocols(list(protocols))
-    if shown is not None:
-        load(context, shown)
+    if shown:
+        load(context, *shown)
     return context
 
 
-def load(context: ssl.SSLContext, shown: Issued) -> None:
+def load(context: ssl.SSLContext, shown: Issued, *others: Issued) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "both.pem").write_bytes(shown.pem + shown.key.pem())
+        Path(folder, "both.pem").write_bytes(b"".join([shown.pem, *(other.pem for other in others), shown.key.pem()]))
         context.load_cert_chain(Path(folder, "both.pem"))
 
 
@@ -375,6 +375,55 @@ async def test_a_client_that_comes_back_has_another_association() -> None:
         before, after = server.peers
         assert before != after
         assert before.identity == after.identity
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+async def test_who_goes_on_with_a_session_is_judged_anew(version: str) -> None:
+    between = authority().issued.issues("Between", (x509.BasicConstraints(True, None), True), **valid())
+    lamp = between.issues("lamp", **valid())
+    context = a_context(lamp, between)
+    context.maximum_version = ssl.TLSVersion[version]
+    lists: list[RevocationList] = []
+    async with a_server(serving(revocation=Revocation(RevocationPolicy.SOFT, lambda: lists))) as server:
+        first = await answered(server, context, None)
+        again = await answered(server, context, first.session)
+        assert (first.session_reused, again.session_reused) == (False, True)
+        assert [peer.identity for peer in server.peers] == ["x509:lamp", "x509:lamp"]
+        revoked = between.revokes(lamp, begin=valid()["begin"], end=valid()["end"])
+        lists.append(RevocationList.read(revoked, [between.certificate, *authority().trust.anchors]))
+        with pytest.raises(asyncio.IncompleteReadError):
+            await answered(server, context, again.session)
+        assert (await server.refusal()).alert == Alert.CERTIFICATE_REVOKED
+        assert len(server.peers) == 2
+
+
+async def answered(server: Server, context: ssl.SSLContext, session: ssl.SSLSession | None) -> ssl.SSLObject:
+    """The end of a connection over which a question was answered. Raises IncompleteReadError where none was."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, session=session)
+    reader, writer = await asyncio.open_connection(*server.endpoint.address)
+    said = b""
+    is_through = False
+    try:
+        async with asyncio.timeout(5):
+            while b"here" not in said:
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    if not is_through:
+                        tls.do_handshake()
+                        is_through = True
+                        tls.write(csm() + b"\x21\x01\x07\xb13")
+                    said += tls.read()
+                writer.write(outgoing.read())
+                if b"here" not in said:
+                    data = await reader.read(65_536)
+                    if not data:
+                        raise asyncio.IncompleteReadError(said, None)
+                    incoming.write(data)
+    except (ssl.SSLError, ConnectionError):
+        raise asyncio.IncompleteReadError(said, None) from None
+    finally:
+        writer.close()
+    return tls
 
 
 # Credentials that do not do
