@@ -88,7 +88,7 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(configs, st.lists(answers, min_size=1, max_size=30))
 def test_a_session_ends_whatever_the_client_answers(config: BootstrapConfig, told: list[Response | None]) -> None:
     session = BootstrapSession(1, "x", "peer", config, None, DEFINITIONS)
@@ -103,13 +103,13 @@ def test_a_session_ends_whatever_the_client_answers(config: BootstrapConfig, tol
     assert KEY.hex() not in repr(session.log)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(configs)
 def test_a_configuration_survives_being_written_down(config: BootstrapConfig) -> None:
     assert configuration_from_json(configuration_to_json(config)) == config
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(configs)
 def test_an_answer_tells_no_key_and_a_check_quotes_none(config: BootstrapConfig) -> None:
     texts = [json.dumps(config_json(config)), *problems(config, DEFINITIONS)]
@@ -134,13 +134,13 @@ def taken_or_told(document: object) -> None:
     json.dumps(config_json(config))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(json_values | st.dictionaries(st.sampled_from(MEMBERS), json_values))
 def test_any_json_is_a_configuration_or_told(document: object) -> None:
     taken_or_told(document)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.sampled_from(MEMBERS[:4]), st.dictionaries(st.sampled_from(ENTRY_MEMBERS), json_values))
 def test_any_entry_is_taken_or_told(name: str, entry: dict[str, object]) -> None:
     taken_or_told({name: {"0": entry}})

@@ -52,7 +52,7 @@ requests = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(requests, max_size=10))
 def test_every_request_gets_a_code_and_a_finish_leaves_sense(asked: list[Request]) -> None:
     model = DataModel(FACTORY)

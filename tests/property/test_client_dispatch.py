@@ -54,7 +54,7 @@ async def converse(bench: Bench, conversation: list[Request]) -> None:
     assert all(report.response.code for report in bench.management.reporting.due(1e6))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(requests, min_size=1, max_size=8))
 def test_every_request_gets_an_answer_and_a_refusal_changes_nothing(conversation: list[Request]) -> None:
     asyncio.run(converse(Bench(), conversation))

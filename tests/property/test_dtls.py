@@ -62,7 +62,7 @@ def held(connection: Connection | None) -> int:
 
 
 @pytest.mark.parametrize("kind", MAKE)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(number=st.integers(0, LONGEST_FLIGHT), seed=st.integers(0, 1 << 32), instead=st.booleans())
 def test_a_handshake_that_is_disturbed_ends_one_way_or_the_other(
     kind: str, number: int, seed: int, instead: bool
@@ -84,7 +84,7 @@ def test_a_handshake_that_is_disturbed_ends_one_way_or_the_other(
 
 
 @pytest.mark.parametrize("kind", MAKE)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(seeds=st.lists(st.integers(0, 1 << 32), min_size=1, max_size=12))
 def test_an_association_that_is_disturbed_goes_on(kind: str, seeds: list[int]) -> None:
     """Whoever has no keys cannot end it, whatever he makes of what he heard."""
@@ -114,7 +114,7 @@ def test_a_network_at_its_worst_leaves_nobody_waiting(seed: int, kind: str) -> N
     assert Pair(psk_client(), any_server(), Sessions()).shake_hands().are_connected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(data=st.binary(max_size=300))
 def test_nobody_is_surprised_by_any_bytes(data: bytes) -> None:
     for make in MAKE.values():
