@@ -179,8 +179,6 @@ class _Open:
     def _read(self) -> None:
         receive, received = self._receive, self._receiver.received
         for count in range(DATAGRAMS_A_TURN):
-            if self._bound.fileno() < 0:
-                return
             try:
                 datagram, peer = receive()
             except (BlockingIOError, InterruptedError):
@@ -188,6 +186,8 @@ class _Open:
                     self._read_errors()
                 return
             except OSError:
+                if self._bound.fileno() < 0:
+                    return
                 self._read_errors()
                 continue
             if self.listening:

@@ -224,8 +224,9 @@ def _terms(items: tuple[str, ...], strict: bool) -> _Terms:
 
 def _update(request: Request, location: tuple[str, ...], standing: Standing, strict: bool) -> Update:
     if not request.query:
-        _sms(NOTHING_ELSE, standing.binding, standing.sms)
-        return Update(location, links=_new_object_list(request), version=standing.version)
+        if "S" in standing.binding.letters:
+            _sms(NOTHING_ELSE, standing.binding, standing.sms)
+        return Update(location, None, _new_object_list(request), version=standing.version)
     query = _parameters(request.query)
     binding = _binding(query, standing)
     return Update(

@@ -23,14 +23,14 @@ class Stream(AsyncIterator[Event | Overflow], Generic[Event]):
         self._waiting: deque[Event | Overflow] = deque()
         self._capacity = capacity
         self._arrival = asyncio.Event()
-        self._ended = False
+        self.ended = False
 
     def __aiter__(self) -> Stream[Event]:
         return self
 
     async def __anext__(self) -> Event | Overflow:
         while not self._waiting:
-            if self._ended:
+            if self.ended:
                 raise StopAsyncIteration
             self._arrival.clear()
             await self._arrival.wait()
@@ -41,24 +41,20 @@ class Stream(AsyncIterator[Event | Overflow], Generic[Event]):
         self._waiting.clear()
         self.end()
 
-    @property
-    def ended(self) -> bool:
-        return self._ended
-
     def put(self, event: Event) -> None:
-        if self._ended:
+        if self.ended:
             return
         waiting = self._waiting
         if len(waiting) >= self._capacity:
             waiting.append(Overflow())
-            self._ended = True
+            self.ended = True
         else:
             waiting.append(event)
         if len(waiting) == 1:
             self._arrival.set()
 
     def end(self) -> None:
-        self._ended = True
+        self.ended = True
         self._arrival.set()
 
 

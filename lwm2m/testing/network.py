@@ -83,6 +83,7 @@ class MemorySocket:
     def close(self) -> None:
         if self._open:
             self._open = False
+            self._inbox.clear()
             self._network.unbind(self)
 
     def sendmsg(self, buffers: Iterable[bytes], _ancillary: Ancillary, _flags: int, address: SocketAddress, /) -> int:

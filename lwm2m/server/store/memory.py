@@ -29,7 +29,10 @@ class MemoryStore:
     def commit(self, changes: Sequence[Change]) -> Awaitable[None] | None:
         for change in changes:
             if isinstance(change, RegistrationChange):
-                self._register(change.endpoint, change.after)
+                if change.after is None:
+                    self._forget(change.endpoint)
+                else:
+                    self._registrations[change.endpoint] = change.after
                 continue
             match change:
                 case ObservationChange(endpoint=endpoint, path=observed, wanted=True):
@@ -41,12 +44,6 @@ class MemoryStore:
                 case QueueChange(id=number, request=QueuedRequest() as request):
                     self._queue[number] = request
         return None
-
-    def _register(self, endpoint: str, registration: Registration | None) -> None:
-        if registration is None:
-            self._forget(endpoint)
-        else:
-            self._registrations[endpoint] = registration
 
     def _forget(self, endpoint: str) -> None:
         self._registrations.pop(endpoint, None)
