@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from lwm2m.attributes import Reason
@@ -120,9 +120,10 @@ class Bootstrapping:
 
 @dataclass(frozen=True, slots=True)
 class BootstrapServed:
-    """What the bootstrap server asked, and our answer's code. `operation` is None where the request was none."""
+    """What the bootstrap server asked, and our answer's code. `operation` is None where the request was none. Both may
+    hold keys."""
 
-    request: Request
+    request: Request = field(repr=False)
     operation: BootstrapOperation | None
     code: Code
 

@@ -4,6 +4,7 @@ lwm2m.md §5.7, §9"""
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -13,10 +14,20 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from lwm2m.client import BootstrapFailed, Client, ClientEvent, Registered, RegistrationFailed, State, Updated
+from lwm2m.client import (
+    BootstrapFailed,
+    Client,
+    ClientEvent,
+    Registered,
+    RegistrationFailed,
+    State,
+    Updated,
+    UpdateFailed,
+)
 from lwm2m.client.security import AccountSecurity, Mode
-from lwm2m.coap.dtls_link import Association
-from lwm2m.coap.endpoint import Endpoint, RequestFailed
+from lwm2m.coap.dtls_association import Association
+from lwm2m.coap.dtls_link import ClientSecurity, OwnSessions
+from lwm2m.coap.endpoint import Endpoint, RequestFailed, Transmission
 from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.coap.stacks import Dtls, open_endpoint
 from lwm2m.dtls.settings import ServerSettings
@@ -281,3 +292,44 @@ async def test_asleep_the_session_is_kept() -> None:
         client.wake()
         await happened(events, Updated)
         assert peer_of(server) == peer
+
+
+async def test_a_session_that_only_we_know_of_is_given_up_and_a_register_follows() -> None:
+    """As after a server that lost its power: it is silent, and says no good-bye."""
+    quick = Transmission(ack_timeout=0.05, ack_random_factor=1.0, max_retransmit=1)
+
+    def connect(scheme: str, where: str, show: ClientSecurity, sessions: OwnSessions) -> Endpoint:
+        assert scheme == "coaps"
+        return open_endpoint(where, transmission=quick, dtls=Dtls(client=show, own_sessions=sessions))
+
+    async with (
+        ScriptedServer(endpoint()) as server,
+        registered(server, PSK, connect_securely=connect) as (client, peer),
+    ):
+        assert isinstance(peer.association, Association)
+        server.coap._dtls._remove(peer.association)  # type: ignore[attr-defined]  # nobody is told
+        events = client.events()
+        client.update_registration()
+        again = await server.registered(SECONDS)
+        assert again.peer.identity == "psk:dev1"
+        assert (await happened(events, UpdateFailed)).reason == "no answer in time"
+        assert (await happened(events, Registered)).location == "/rd/1"
+
+
+async def test_keys_are_shown_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        async with ScriptedServer(endpoint()) as bootstrap, ScriptedServer(endpoint()) as server:
+            client = Client("dev1", bootstrap=bootstrap.coap.uri, security=PSK)
+            events = client.events()
+            async with client:
+                asked = await bootstrap.expect(Code.POST, "/bs", SECONDS)
+                asked.answer(Code.CHANGED)
+                await wrote(bootstrap, asked.peer, account(server.coap.uri, X509), security_at=1)
+                await bootstrap.ask(asked.peer, Request(Code.POST, ("bs",)), SECONDS)
+                await server.registered(SECONDS)
+            said = [repr(event) async for event in events]
+    shown = "\n".join([*said, caplog.text, repr(client), repr(PSK), repr(X509), repr(client.own)])
+    assert "BootstrapServed" in shown
+    for key in (PSK.secret_key, X509.secret_key):
+        assert key.hex() not in shown
+        assert repr(key)[2:-1] not in shown
