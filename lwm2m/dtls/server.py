@@ -206,11 +206,18 @@ class ServerHandshake(Handshake):
             answered[Extension.SERVER_CERTIFICATE_TYPE] = bytes((chosen,))
         if Extension.CLIENT_CERTIFICATE_TYPE in hello.extensions:
             answered[Extension.CLIENT_CERTIFICATE_TYPE] = bytes((client_type,))
-        if chosen == CertificateType.X509 and self._settings.ocsp is not None and ext.wants_ocsp(hello.extensions):
-            self._stapled = self._settings.ocsp()
+        if chosen == CertificateType.X509 and ext.wants_ocsp(hello.extensions):
+            self._stapled = self._ocsp_response()
         if self._stapled is not None:
             answered[Extension.STATUS_REQUEST] = b""
         return answered
+
+    def _ocsp_response(self) -> bytes | None:
+        try:
+            return None if self._settings.ocsp is None else self._settings.ocsp()
+        except Exception:  # whatever keeps it from being there, the client decides what that means
+            log.exception("there is no OCSP response to staple")
+            return None
 
     def _show(self) -> list[Step]:
         """Our certificate, our ephemeral key under its signature, and that we want the same of the client."""

@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
 from lwm2m.coap.dtls_link import DtlsLink
@@ -109,6 +110,23 @@ def other_authority() -> Holder:
 def holder(name: str, *, trusted: bool = True, large: bool = False) -> Holder:
     """`large`: with a certificate of some 2 KiB."""
     return _issue(name, authority() if trusted else other_authority(), 25 if large else 0)
+
+
+def ocsp_response() -> bytes:
+    """That the server's certificate is good, signed by the authority."""
+    now = datetime.datetime.now(datetime.UTC)
+    builder = ocsp.OCSPResponseBuilder().add_response(
+        holder("server").certificate,
+        authority().certificate,
+        hashes.SHA1(),  # names the issuer, protects nothing
+        ocsp.OCSPCertStatus.GOOD,
+        now - datetime.timedelta(hours=1),
+        now + datetime.timedelta(days=1),
+        None,
+        None,
+    )
+    signed = builder.responder_id(ocsp.OCSPResponderEncoding.HASH, authority().certificate)
+    return signed.sign(authority().private, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
 def verify(proof: PeerProof) -> str:

@@ -12,7 +12,7 @@ import pytest
 from lwm2m.coap.dtls_link import HandshakeFailed
 from lwm2m.dtls.alerts import Alert
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
-from lwm2m.security.credentials import PreSharedKey
+from lwm2m.security.credentials import PeerChain, PeerProof, PreSharedKey
 from tests.interop.dtls_judges import (
     ECDHE,
     IDENTITY,
@@ -25,6 +25,7 @@ from tests.interop.dtls_judges import (
     authority,
     free_port,
     holder,
+    ocsp_response,
     running,
     serving,
     verify,
@@ -93,6 +94,13 @@ async def test_s_client_with_a_certificate(suite: int, tmp_path: Path) -> None:
         await talks(client)
         assert "Verification: OK" in client.output
         assert server.heard[0][1].identity == "x509:client"
+
+
+async def test_s_client_gets_the_ocsp_response_that_we_staple(tmp_path: Path) -> None:
+    settings, more = chain_server(ocsp=ocsp_response), with_chain(tmp_path)
+    async with serving(settings) as server, s_client(server.port, ECDHE[0], *more, "-status") as client:
+        await client.prints(r"OCSP Response Status: successful \(0x0\)")
+        await talks(client)
 
 
 async def test_s_client_with_large_certificates_and_small_datagrams(tmp_path: Path) -> None:
@@ -261,6 +269,23 @@ async def test_our_client_resumes_its_session_with_s_server() -> None:
             client.link.forget(f"psk:{IDENTITY}")
             await server.prints("(?s)" + "DONE.*" * (round_ + 1))
         assert "Reused session-id" in server.output
+
+
+async def test_s_server_staples_an_ocsp_response(tmp_path: Path) -> None:
+    response = tmp_path / "ocsp"
+    response.write_bytes(ocsp_response())
+    stapled: list[bytes | None] = []
+
+    def look(proof: PeerProof) -> str:
+        assert isinstance(proof, PeerChain)
+        stapled.append(proof.ocsp)
+        return verify(proof)
+
+    settings = ClientSettings(holder("client").chain, look, wants_ocsp=True)
+    more = (*with_chain(tmp_path, "server"), "-status_file", str(response))
+    async with s_server(ECDHE[0], *more) as (uri, _), asking(settings) as client:
+        await asyncio.wait_for(client.link.peer(uri), PATIENCE)
+    assert stapled == [response.read_bytes()]
 
 
 async def test_a_server_that_we_do_not_trust_hears_it(tmp_path: Path) -> None:
