@@ -11,8 +11,6 @@ from lwm2m.coap.oscore_contexts import Oscore
 from lwm2m.coap.stacks import CONNECTED, WITH_DTLS, Dtls, open_endpoint
 from lwm2m.coap.tls import TlsEndpoint
 from lwm2m.coap.tls_settings import Tls
-from lwm2m.coap.tls import TlsEndpoint
-from lwm2m.coap.tls_settings import Tls
 
 
 def connecting(
@@ -42,8 +40,6 @@ def connecting_securely(
     count: Count | None = None,
 ) -> Endpoint:
     """The same for schemes with keys: `show` tells what a server is shown and has to show. Raises ValueError."""
-    if scheme == TlsEndpoint.scheme:
-        return TlsEndpoint(where, None, tls=Tls(client=show), limits=limits, tracer=tracer)
     if scheme == TlsEndpoint.scheme:
         return TlsEndpoint(where, None, tls=Tls(client=show), limits=limits, tracer=tracer)
     if scheme != "coaps":
