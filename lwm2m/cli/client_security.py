@@ -52,8 +52,8 @@ class KeyFiles:
             raise ValueError("--revocation and --crl are about certificates of servers: --trust their authority")
         if self.key is None:
             return
-        if self.certificate is None and (self.server_certificate or not self.server_public_key):
-            raise ValueError("--key goes with --server-public-key for raw public keys, or with --certificate")
+        if self.certificate is None and self.server_certificate is not None:
+            raise ValueError("--server-certificate goes with --certificate; raw public keys with --server-public-key")
         if self.certificate is not None and self.server_public_key is not None:
             raise ValueError(
                 "with --certificate the server has one too: --server-certificate, or --trust its authority"
@@ -69,6 +69,8 @@ class KeyFiles:
                 f"{secured[0]} needs keys: --psk-identity with --psk-key-file, --key with --server-public-key, or "
                 "--key with --certificate"
             )
+        if secured and self.key is not None and not (self.certificate or self.server_public_key):
+            raise ValueError("--key goes with --server-public-key for raw public keys, or with --certificate")
         if self.has_keys and uris and not secured:
             raise ValueError(f"{uris[0]} has no security and would not use the keys; a URI with security has coaps")
 
@@ -92,9 +94,12 @@ class KeyFiles:
         except ValueError as error:
             raise Failed(f"{error}.") from None
 
-    def _shown(self, ours: OwnCredentials) -> AccountSecurity:
+    def _shown(self, ours: OwnCredentials) -> AccountSecurity | None:
+        """None where the key is for accounts of a factory configuration."""
         if self.server_public_key is not None:
             return AccountSecurity(Mode.RPK, ours.key.public_key, _public_key(self.server_public_key))
+        if self.certificate is None:
+            return None
         server = b"" if self.server_certificate is None else _certificate(self.server_certificate)
         return AccountSecurity(Mode.CERTIFICATE, b"".join(ours.certificates), server)
 

@@ -104,6 +104,16 @@ async def test_it_registers_with_the_keys_of_its_factory_configuration(keys: Pat
             assert await line(process) == f"registering with {server.coap.uri} as dev1"
 
 
+async def test_the_key_of_a_factory_account_may_be_the_device_s_own(keys: Path) -> None:
+    """As in a token: there is no Secret Key."""
+    async with ScriptedServer(endpoint()) as server:
+        text = FACTORY.format(uri=server.coap.uri, key="").replace('file = ""', 'value = ""')
+        (keys / "factory.toml").write_text(text)
+        options = ("--factory", str(keys / "factory.toml"), "--endpoint", "dev1", "--key", str(keys / "device.key"))
+        async with running(*options):
+            assert (await server.registered(SECONDS)).peer.identity == "x509:dev1"
+
+
 @pytest.mark.parametrize(
     ("key", "sentence"),
     [
