@@ -107,6 +107,6 @@ REASONS: dict[str, str] = {
     "server's (which observation, the reason, the event), a fifth CoAP's (order, tokens), a sixth reading the "
     "datagram and its options, a tenth the system call.",
     READS: "A third of the time is CoAP's own (the exchange, its retransmission and deadline), a sixth asyncio's (a "
-    "timer, a future and a turn of the loop for each), the rest datagrams, values and system calls in equal parts.",
+    "future and a turn of the loop for each), the rest datagrams, values and system calls in equal parts.",
 }
 """Why a target is missed, by measure: written by hand, after profiling."""
