@@ -7,12 +7,15 @@ import asyncio
 from collections.abc import Callable
 from itertools import count
 
+from lwm2m.coap.blocks import Block, block_at
 from lwm2m.coap.carrier import Incoming, Withdraw
 from lwm2m.coap.endpoint import Delivery, Limits, RequestFailed, Transmission
 from lwm2m.coap.exchange import Exchanges
 from lwm2m.coap.guard import Guard
-from lwm2m.coap.message import Peer
-from lwm2m.coap.packet import OBSERVE, Packet
+from lwm2m.coap.message import Code, Peer
+from lwm2m.coap.oscore_option import OSCORE
+from lwm2m.coap.outer_blocks import block_of
+from lwm2m.coap.packet import BLOCK1, BLOCK2, OBSERVE, Packet
 from lwm2m.coap.udp import UdpLink
 
 Tamper = Callable[[Packet], Packet | None]
@@ -21,6 +24,14 @@ Tamper = Callable[[Packet], Packet | None]
 
 def as_it_is(packet: Packet) -> Packet:
     return packet
+
+
+def piece(packet: Packet, start: int, exponent: int, option: int) -> Packet:
+    """The block that begins there; the whole where that is no longer."""
+    if not start and len(packet.payload) <= Block(0, False, exponent).size:
+        return packet
+    block, payload = block_at(packet.payload, start, exponent)
+    return packet._replace(options={**packet.options, option: (block.encode(),)}, payload=payload)
 
 
 class Side:
@@ -72,7 +83,11 @@ class Proxy:
     def __init__(self) -> None:
         self.request: Tamper = as_it_is
         self.response: Tamper = as_it_is
+        self.forge: Callable[[Packet], Packet] | None = None
         self.seen: list[Packet] = []
+        self.cut: int | None = None
+        """The exponent of the blocks that it cuts messages into."""
+        self._rests: dict[bytes, Packet] = {}
         self._near, self._far = Side(self._from_client), Side(self._from_server)
         self._tokens = count(1)
         self._client: Peer | None = None
@@ -102,6 +117,11 @@ class Proxy:
         self._forward(incoming, self._far, self._near, self._client)
 
     def _forward(self, incoming: Incoming, side: Side, other: Side, to: Peer) -> None:
+        wanted = block_of(incoming.packet, BLOCK2)
+        if wanted is not None:
+            rest = self._rests[incoming.packet.options[OSCORE][0]]
+            incoming.answer(piece(rest, wanted.start, wanted.exponent, BLOCK2)._replace(token=incoming.packet.token))
+            return
         self.seen.append(incoming.packet)
         packet = self.request(incoming.packet)
         if packet is None:
@@ -113,12 +133,34 @@ class Proxy:
             if changed is None:
                 return
             changed = changed._replace(token=incoming.packet.token)
+            if self.cut is not None:
+                self._rests[incoming.packet.options[OSCORE][0]] = changed
+                changed = piece(changed, 0, self.cut, BLOCK2)
             if incoming.is_wanted:
                 incoming.answer(changed)
             elif OBSERVE in changed.options:
                 side.exchanges.notify(incoming.peer, changed, True, _settled)
 
-        self._ask(other, to, packet, back)
+        if self.cut is None:
+            self._ask(other, to, packet, back)
+        else:
+            self._ask_in_pieces(other, to, packet, 0, self.cut, back)
+
+    def _ask_in_pieces(
+        self, side: Side, to: Peer, packet: Packet, start: int, cut: int, back: Callable[[Packet], None]
+    ) -> None:
+        """Blocks of the request first, then those of the response."""
+        block = piece(packet, start, cut, BLOCK1)
+        if not start and self.forge is not None:
+            self._ask(side, to, self.forge(block), lambda _packet: None)
+
+        def heard(response: Packet) -> None:
+            if response.code == Code.CONTINUE:
+                self._ask_in_pieces(side, to, packet, start + len(block.payload), cut, back)
+            else:
+                back(response)
+
+        self._ask(side, to, block, heard)
 
     def _ask(self, side: Side, to: Peer, packet: Packet, listen: Callable[[Packet], None]) -> Withdraw:
         token = next(self._tokens).to_bytes(4, "big")

@@ -4,6 +4,7 @@
 * What does not verify changes nothing: a response is as if it had not come, a request is refused in the clear, and the
   true one is taken when it comes.
 * A refusal in the clear proves nothing, so it counts only when no true answer follows within `GRACE` seconds.
+* What a proxy has cut into blocks of its own is joined first.
 * Notifications are in order, and none comes twice.
 * Who registers or asks for a bootstrap has to show that it does so now (Echo, RFC 9175), and so has who changes
   something with a request that others have overtaken.
@@ -14,7 +15,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
 from lwm2m.coap.blocks import Block
 from lwm2m.coap.carrier import Carrier, Incoming, Listener, Room, Serve, Settled, Withdraw
@@ -23,7 +26,8 @@ from lwm2m.coap.message import Code, Peer
 from lwm2m.coap.oscore_context import Context, Exhausted, RequestId, Unprotected, Unverified, WindowLost
 from lwm2m.coap.oscore_contexts import Contexts, Oscore
 from lwm2m.coap.oscore_option import OSCORE, OscoreOption
-from lwm2m.coap.packet import BLOCK1, ECHO, MAX_AGE, OBSERVE, URI_PATH, Packet, uint_value
+from lwm2m.coap.outer_blocks import Fetching, OuterBlocks, is_cut
+from lwm2m.coap.packet import BLOCK1, BLOCK2, ECHO, MAX_AGE, OBSERVE, URI_PATH, Packet, uint_value
 from lwm2m.security.sequence_numbers import SequenceNumbersError
 
 log = logging.getLogger("lwm2m.coap.oscore")
@@ -44,6 +48,9 @@ _OUTER_CODES = frozenset({Code.POST, Code.FETCH})
 _NOT_SENT = (Exhausted, SequenceNumbersError)
 
 
+Fetch: TypeAlias = Callable[[Packet, Callable[[Packet], None], Callable[[RequestFailed], None]], Fetching]
+
+
 class OscoreAssociation(NamedTuple):
     """What makes a protected peer: see `Peer.association`."""
 
@@ -60,6 +67,7 @@ class OscoreCarrier:
         self._inner = inner
         self._contexts = Contexts(oscore)
         self._loop = asyncio.get_running_loop()
+        self._outer = OuterBlocks()
         self._above: OrderedDict[Peer, dict[Context, Peer]] = OrderedDict()
         self._observations: dict[Peer, OrderedDict[bytes, RequestId]] = {}
 
@@ -112,7 +120,7 @@ class OscoreCarrier:
             protected, request = context.protect_request(packet)
         except _NOT_SENT as error:
             return self._fail(listener, RequestFailed(str(error)))
-        asking = _Asking(context, request, listener)
+        asking = _Asking(context, request, listener, partial(self._fetching, below, protected))
         asking.withdraw_below = self._inner.ask(below, protected, confirmable, asking)
         return asking.withdraw
 
@@ -135,6 +143,16 @@ class OscoreCarrier:
             self._forget(peer, packet.token)
         return self._inner.notify(below, protected, confirmable, settled)
 
+    def _fetching(
+        self,
+        below: Peer,
+        request: Packet,
+        first: Packet,
+        whole: Callable[[Packet], None],
+        failed: Callable[[RequestFailed], None],
+    ) -> Fetching:
+        return Fetching(self._inner, below, request, first, whole, failed)
+
     def _fail(self, listener: Listener, failure: RequestFailed) -> Withdraw:
         """Not at once: whoever asks is not ready for the answer."""
         return self._loop.call_soon(listener.failed, failure).cancel
@@ -146,6 +164,11 @@ class OscoreCarrier:
         if OSCORE not in incoming.packet.options:
             self._receive_plain(incoming)
             return
+        if is_cut(incoming.packet):
+            joined = self._outer.joined(incoming, self._loop.time())
+            if joined is None:
+                return
+            incoming = joined
         try:
             context = self._context_of(incoming)
             found = context.unprotect_request(incoming.packet, self._loop.time())
@@ -271,6 +294,9 @@ class _Asking:
     __slots__ = (
         "_context",
         "_count",
+        "_fetch",
+        "_fetching",
+        "_following",
         "_found",
         "_listener",
         "_newest",
@@ -280,8 +306,11 @@ class _Asking:
         "withdraw_below",
     )
 
-    def __init__(self, context: Context, request: RequestId, listener: Listener) -> None:
+    def __init__(self, context: Context, request: RequestId, listener: Listener, fetch: Fetch) -> None:
         self.withdraw_below: Withdraw = _nothing
+        self._fetch = fetch
+        self._fetching: Fetching | None = None
+        self._following: Packet | None = None
         self._context = context
         self._request = request
         self._listener = listener
@@ -294,6 +323,8 @@ class _Asking:
 
     def withdraw(self) -> None:
         self._wait_no_more()
+        if self._fetching is not None:
+            self._fetching.withdraw()
         self.withdraw_below()
 
     # Listener
@@ -305,6 +336,9 @@ class _Asking:
         if OSCORE not in packet.options:
             self._refused(packet)
             return False
+        if BLOCK2 in packet.options:
+            self._fetch_rest(packet)
+            return True
         try:
             self._found = self._context.unprotect_response(packet, self._request)
         except Unverified as error:
@@ -312,9 +346,14 @@ class _Asking:
             return False
         return True
 
-    def answered(self, packet: Packet, *, in_acknowledgement: bool) -> bool:  # noqa: ARG002  # it was unprotected
+    def answered(self, packet: Packet, *, in_acknowledgement: bool) -> bool:
+        if BLOCK2 in packet.options:
+            return True
         assert self._found is not None
-        inner, _, number = self._found
+        return self._pass_on(self._found, in_acknowledgement)
+
+    def _pass_on(self, found: Unprotected, in_acknowledgement: bool) -> bool:
+        inner, _, number = found
         if self._count and (number is None or number <= self._newest):
             return True
         self._wait_no_more()
@@ -327,6 +366,36 @@ class _Asking:
     def failed(self, failure: RequestFailed) -> None:
         self._wait_no_more()
         self._listener.failed(failure)
+
+    # What a proxy has cut
+
+    def _fetch_rest(self, first: Packet) -> None:
+        """The request is not repeated meanwhile: a forged piece costs this request its answer, and nothing else. Of
+        notifications that come meanwhile the newest is next."""
+        if self._fetching is None:
+            self._fetching = self._fetch(first, self._fetched, self._not_fetched)
+            self._fetching.begin()
+        else:
+            self._following = first
+
+    def _fetched(self, packet: Packet) -> None:
+        self._fetch_next()
+        try:
+            found = self._context.unprotect_response(packet, self._request)
+        except Unverified as error:
+            log.info("a response in pieces does not verify: %s", error)
+        else:
+            self._pass_on(found, in_acknowledgement=True)
+
+    def _not_fetched(self, failure: RequestFailed) -> None:
+        log.info("the rest of a response did not come: %s", failure)
+        self._fetch_next()
+
+    def _fetch_next(self) -> None:
+        self._fetching = None
+        following, self._following = self._following, None
+        if following is not None:
+            self._fetch_rest(following)
 
     # What is said in the clear
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from lwm2m.coap.blocks import Block
 from lwm2m.coap.endpoint import Endpoint, RequestFailed, TimedOut
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
 from lwm2m.coap.oscore_option import OSCORE
-from lwm2m.coap.packet import ECHO, OBSERVE, Packet
+from lwm2m.coap.packet import BLOCK1, ECHO, OBSERVE, Packet
 from lwm2m.coap.stacks import open_endpoint
 from tests.coap_proxy import Proxy, as_it_is
 from tests.integration.test_oscore import IDENTITY, of_client, of_server
@@ -200,3 +201,37 @@ async def test_notifications_are_passed_on_once_and_in_order(way: Way) -> None:
     assert told == [b"1", b"3", b"4"]
     assert not ended.is_set()
     await observation.cancel(active=False)
+
+
+async def test_what_the_proxy_cuts_into_blocks_of_its_own_is_joined(way: Way) -> None:
+    way.proxy.cut = 2
+    await way.put(LARGE)
+    assert (await way.ask(GET)).payload == LARGE
+    assert (await way.server.request(way.lamp.heard[0][1], Request(Code.PUT, VALUE, payload=LARGE), PATIENCE)).code
+    observation = await way.client.observe(way.to_server, GET, PATIENCE)
+    assert observation.first.payload == LARGE
+    request, peer = way.lamp.heard[-1]
+    for value in (b"a" * 500, b"b" * 500):
+        told = Response(Code.CONTENT, value, 0)
+        await way.server.notify(Subscription(peer, request.token), told, confirmable=True)
+        async with asyncio.timeout(PATIENCE):
+            assert (await anext(aiter(observation))).payload == value
+    await observation.cancel(active=False)
+
+
+async def test_a_forged_piece_of_a_message_spoils_that_one_at_most(way: Way) -> None:
+    way.proxy.cut = 4
+    way.proxy.forge = damaged
+    assert (await way.put(LARGE)).code is Code.CHANGED
+    assert way.lamp.values[-1] == LARGE
+
+
+async def test_more_pieces_than_a_message_may_have_are_refused(way: Way) -> None:
+    answers: asyncio.Queue[Packet] = asyncio.Queue()
+    option = {OSCORE: (b"\x09\x00client",)}
+    for number in range(17):
+        block = {BLOCK1: (Block(number, True, 6).encode(),)}
+        way.proxy.say(Packet(Code.POST, b"", {**option, **block}, bytes(1024)), answers.put_nowait)
+    async with asyncio.timeout(PATIENCE):
+        codes = [(await answers.get()).code for _ in range(17)]
+    assert codes == [Code.CONTINUE] * 16 + [Code.REQUEST_ENTITY_TOO_LARGE]
