@@ -9,7 +9,7 @@ from lwm2m.coap.endpoint import TimedOut
 from lwm2m.coap.message import Peer
 from lwm2m.dtls.alerts import Alert
 
-FINAL = frozenset((*range(42, 47), 48, 49, *range(112, 116)))
+FINAL = frozenset((*range(42, 47), 48, 49, *range(112, 117), 120))
 """Trying again is of no use until somebody changes the credentials."""
 IGNORED = frozenset((30, 41, 60, 110))
 """They say nothing of us: no more than that it did not work."""
@@ -29,6 +29,8 @@ _FIXES: dict[int, str] = {
     Alert.INSUFFICIENT_SECURITY: "it wants other cipher suites: choose from those that it has",
     Alert.INTERNAL_ERROR: "something is wrong there: look at the log of the server",
     Alert.UNRECOGNIZED_NAME: "it does not know itself by this name: correct the URI, or the SNI in /0/x/14",
+    Alert.CERTIFICATE_REQUIRED: "it wants to see a certificate: use the security mode 2 (certificate)",
+    Alert.NO_APPLICATION_PROTOCOL: "it does not speak CoAP there: correct the port in the URI",
     Alert.UNKNOWN_PSK_IDENTITY: "it does not know our PSK identity: add it at the server, or correct it here",
 }
 
