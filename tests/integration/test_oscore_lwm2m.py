@@ -10,12 +10,15 @@ from dataclasses import replace
 import pytest
 
 from lwm2m.client import Client
+from lwm2m.client.security import AccountSecurity, Mode
 from lwm2m.coap.connected import TcpEndpoint
 from lwm2m.coap.endpoint import Endpoint
 from lwm2m.coap.oscore_contexts import Oscore
-from lwm2m.coap.stacks import open_endpoint
+from lwm2m.coap.stacks import Dtls, open_endpoint
+from lwm2m.dtls.settings import ServerSettings
 from lwm2m.model.path import Path
 from lwm2m.model.record import ObjectLink, Record, Value
+from lwm2m.security.credentials import PreSharedKey
 from lwm2m.security.info import OscoreSecurity, SecurityInfo
 from lwm2m.security.sequence_numbers import MemoryNumbers
 from lwm2m.security.store import MemorySecurity
@@ -145,3 +148,21 @@ def _linked(operation: object) -> object:
         link = Record(operation.path.child(17), ObjectLink(21, 7))
         return WriteRecords(operation.path, (*operation.records, link))
     return operation
+
+
+async def test_oscore_inside_of_dtls_is_who_the_client_is() -> None:
+    key = PreSharedKey(b"lamp", b"a key of sixteen")
+    admitted = Admission(MemorySecurity([SecurityInfo(ENDPOINT, key, AT_SERVER)]))
+    dtls = Dtls(ServerSettings(admitted.psk))
+    there = open_endpoint(dtls=dtls, oscore=Oscore(MemoryNumbers(), admitted.oscore))
+    shown = AccountSecurity(Mode.PSK, key.identity, secret_key=key.key)
+    async with Server([there], admission=admitted) as server:
+        uri = server.endpoints[0].uri
+        both = Client(ENDPOINT, uri, LAMP, security=shown, oscore=CONTEXT, numbers=MemoryNumbers())
+        async with both:
+            await both.registered(PATIENCE)
+            assert server.registration(ENDPOINT).peer.identity == "oscore:6c616d70/37cb"
+            assert await server.read(ENDPOINT, TEMPERATURE) == [Record(TEMPERATURE, 21.5)]
+        async with Client(ENDPOINT, uri, LAMP, security=shown) as outer_only:
+            with pytest.raises(TimeoutError, match=r"4\.01"):
+                await outer_only.registered(1)
