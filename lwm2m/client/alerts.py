@@ -42,13 +42,15 @@ def is_final(error: Exception) -> bool:
 
 def heard(error: Exception) -> int | None:
     """The alert that the server sent, for /1/x/11."""
-    return error.alert if isinstance(error, HandshakeFailed) and error.by_peer else None
+    if not isinstance(error, HandshakeFailed) or not error.by_peer or error.alert in IGNORED:
+        return None
+    return error.alert
 
 
 def heard_at_the_end(peer: Peer) -> int | None:
     """The alert that the server ended an association with, None as well for a mere good-bye."""
     closed = peer.association.closed if isinstance(peer.association, Association) else None
-    if closed is None or not closed.by_peer or closed.alert == Alert.CLOSE_NOTIFY:
+    if closed is None or not closed.by_peer or closed.alert in (Alert.CLOSE_NOTIFY, *IGNORED):
         return None
     return closed.alert
 
