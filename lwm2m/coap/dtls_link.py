@@ -146,10 +146,11 @@ class DtlsLink:
         return await asyncio.shield(association.opened)
 
     def forget(self, identity: str) -> None:
-        """End the associations and the sessions of this identity: its key is valid no more."""
+        """End the associations, handshakes and sessions of this identity: its key is valid no more."""
         self._sessions.forget(identity)
-        for association in [found for found in self._established if found.connection.identity == identity]:
-            self._end(association, "its credentials were taken back")
+        for association in [*self._established, *self._shaking.values()]:
+            if association.connection.claims(identity):
+                self._end(association, "its credentials were taken back")
 
     def send(self, datagram: bytes, peer: Peer) -> None:
         association = peer.association

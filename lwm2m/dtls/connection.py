@@ -134,6 +134,10 @@ class Connection:
     def is_closed(self) -> bool:
         return self._closed
 
+    def claims(self, identity: str) -> bool:
+        """Whether the peer has proved this identity, or is about to."""
+        return identity == (self.identity if self._handshake is None else self._handshake.identity)
+
     def take(self) -> list[bytes]:
         """The datagrams to send now; they are yours."""
         out, self._out = self._out, []

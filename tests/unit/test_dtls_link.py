@@ -326,6 +326,28 @@ async def test_credentials_that_were_taken_back_end_what_they_began(serve: Make,
     assert client.above.failures[-1][0] is peer
 
 
+async def test_a_handshake_with_a_key_that_is_taken_back_meanwhile_ends(net: Net, serve: Make, join: Make) -> None:
+    server, client = await serve(), await join()
+    carry = net.carry
+
+    def without_finished(datagram: bytes, source: tuple[str, int], target: tuple[str, int]) -> None:
+        """The client's last flight arrives without its Finished."""
+        if datagram[0] == Kind.HANDSHAKE and datagram[13] == 16:
+            datagram = datagram[: 13 + int.from_bytes(datagram[11:13], "big")]
+        carry(datagram, source, target)
+
+    net.carry = without_finished  # type: ignore[method-assign]
+    trying = asyncio.create_task(client.shake_hands())
+    await settled()
+    assert len(server.link._shaking) == 1
+    server.link.forget("psk:other")
+    assert len(server.link._shaking) == 1
+    server.link.forget("psk:lamp")
+    assert not server.link._shaking
+    with pytest.raises(HandshakeFailed):
+        await trying
+
+
 async def test_everybody_hears_when_an_endpoint_stops(serve: Make, join: Make) -> None:
     server, client = await serve(), await join()
     peer = await client.shake_hands()
