@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
@@ -36,7 +37,8 @@ from lwm2m.security.keys import FileKey
 from lwm2m.security.paths import TrustStore
 from lwm2m.security.pki import ClientCheck, Pin, ServerCheck
 from lwm2m.security.tokens import PIN_VARIABLE
-from tests.authority import WALL, hosts, root
+from tests.authority import DAY, WALL, hosts, root
+from tests.integration.test_cli_tcp import lwm2m, told
 from tests.interop.peers import find_peer
 
 pytestmark = pytest.mark.interop
@@ -238,3 +240,24 @@ def test_the_pin_may_come_from_the_environment(hsm: Hsm, monkeypatch: pytest.Mon
 
 def test_neither_key_nor_uri_shows_the_pin(key: SigningKey) -> None:
     assert repr(key) == "<the key 'device key' in the token devices>"
+
+
+async def test_the_programs_take_a_key_in_a_token_where_they_take_a_file(
+    hsm: Hsm, key: SigningKey, tmp_path: Path
+) -> None:
+    spki = load_der_public_key(key.public_key)
+    assert isinstance(spki, ec.EllipticCurvePublicKey)
+    now = datetime.now(UTC)
+    authority = root("CA", begin=now - DAY, end=now + DAY)
+    shown = {}
+    for name in ("127.0.0.1", "meter"):
+        (tmp_path / name).write_bytes(authority.issues(name, public=spki, begin=now - DAY, end=now + DAY).pem)
+        shown[name] = ("--key", hsm.uri("device key"), "--certificate", str(tmp_path / name))
+    (tmp_path / "ca.pem").write_bytes(authority.pem)
+    trust = ("--trust", str(tmp_path / "ca.pem"))
+    async with lwm2m(
+        "server", "--http", "127.0.0.1:0", "--coaps", "127.0.0.1:0", *shown["127.0.0.1"], *trust
+    ) as server:
+        uri = (await told(server, "CoAP  coaps://")).removeprefix("CoAP  ")
+        async with lwm2m("client", "--server", uri, "--endpoint", "meter", *shown["meter"], *trust):
+            assert "meter registered" in await told(server, "+ ")
