@@ -67,6 +67,7 @@ class MemorySecurity:
     def __init__(self, infos: Iterable[SecurityInfo] = ()) -> None:
         self._infos: dict[str, SecurityInfo] = {}
         self._owners: dict[str, str] = {}
+        self._shown: dict[str, str] = {}
         for info in infos:
             self.put(info)
 
@@ -78,8 +79,7 @@ class MemorySecurity:
         return tls.key if isinstance(tls, PreSharedKey) and tls.identity == identity else None
 
     def permits(self, endpoint: str, identity: str | None) -> bool:
-        info = self._infos.get(endpoint)
-        return info is not None and identity is not None and info.identity == identity
+        return identity is not None and self._shown.get(endpoint) == identity
 
     def get(self, endpoint: str) -> SecurityInfo | None:
         return self._infos.get(endpoint)
@@ -104,6 +104,7 @@ class MemorySecurity:
         self.check(info)
         before = self.drop(info.endpoint)
         self._infos[info.endpoint] = info
+        self._shown[info.endpoint] = info.identity
         for identity in info.identities:
             self._owners[identity] = info.endpoint
         return before
@@ -112,6 +113,7 @@ class MemorySecurity:
         """As `remove`, at once."""
         before = self._infos.pop(endpoint, None)
         if before is not None:
+            del self._shown[endpoint]
             for identity in before.identities:
                 del self._owners[identity]
         return before
