@@ -108,8 +108,8 @@ REASONS: dict[str, str] = {
     "datagram and its options, a tenth the system call.",
     READS: "A third of the time is CoAP's own (the exchange, its retransmission and deadline), a sixth asyncio's (a "
     "future and a turn of the loop for each), the rest datagrams, values and system calls in equal parts.",
-    SECURE_UPDATES: "Of what DTLS adds, 20 µs, the two records take 6 µs, less than half of them in AES-CCM itself, the "
-    "rest in headers, nonces and the replay window. No part of the others stands out: the association of each datagram, "
-    "whether it may speak as its endpoint, longer datagrams.",
+    SECURE_UPDATES: "Of what DTLS adds, 20 µs, the two records take 6 µs, less than half of them in AES-CCM itself, "
+    "the rest in headers, nonces and the replay window. No part of the others stands out: the association of each "
+    "datagram, whether it may speak as its endpoint, longer datagrams.",
 }
 """Why a target is missed, by measure: written by hand, after profiling."""
