@@ -27,6 +27,7 @@ import org.eclipse.leshan.core.request.RegisterRequest;
 import org.eclipse.leshan.core.request.UpdateRequest;
 import org.eclipse.leshan.transport.californium.client.endpoint.CaliforniumClientEndpointsProvider;
 import org.eclipse.leshan.transport.californium.client.endpoint.coap.CoapClientProtocolProvider;
+import org.eclipse.leshan.transport.californium.client.endpoint.coaps.CoapsClientProtocolProvider;
 
 /** As many Leshan clients as are asked for. Arguments: files of object definitions that Leshan does not bring along. */
 public final class ClientPeer {
@@ -70,7 +71,9 @@ public final class ClientPeer {
                 .setObjects(objects.createAll())
                 .setRegistrationEngineFactory(engine)
                 .setEndpointsProviders(
-                        new CaliforniumClientEndpointsProvider.Builder(new CoapClientProtocolProvider()).build())
+                        new CaliforniumClientEndpointsProvider.Builder(
+                                        new CoapClientProtocolProvider(), new CoapsClientProtocolProvider())
+                                .build())
                 .build();
         client.addObserver(new Life(endpoint));
         clients.put(endpoint, client);
@@ -83,10 +86,25 @@ public final class ClientPeer {
                     0, Security.noSecBootstrap(command.get("bootstrap").asText()));
             objects.setClassForObject(1, Server.class);
         } else {
-            objects.setInstancesForObject(0, Security.noSec(command.get("server").asText(), SHORT_SERVER_ID));
+            objects.setInstancesForObject(0, security(command.get("server").asText(), command.path("security")));
             objects.setInstancesForObject(
                     1, new Server(SHORT_SERVER_ID, command.path("lifetime").asLong(300)));
         }
+    }
+
+    /** Modes as in object 0; keys in hexadecimal. */
+    private static Security security(String server, JsonNode keys) {
+        if (keys.isMissingNode()) {
+            return Security.noSec(server, SHORT_SERVER_ID);
+        }
+        byte[] shown = Keys.bytes(keys.get("shown").asText());
+        byte[] secret = Keys.bytes(keys.get("secret").asText());
+        byte[] expected = Keys.bytes(keys.get("expected").asText());
+        return switch (keys.get("mode").asInt()) {
+            case 0 -> Security.psk(server, SHORT_SERVER_ID, shown, secret);
+            case 1 -> Security.rpk(server, SHORT_SERVER_ID, shown, secret, expected);
+            default -> Security.x509(server, SHORT_SERVER_ID, shown, secret, expected);
+        };
     }
 
     private void own(String endpoint, JsonNode command, ObjectsInitializer objects) {
