@@ -1,0 +1,160 @@
+"""What an OSCORE carrier says in the clear, what it believes, and what has to be new."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from lwm2m.coap.carrier import Incoming
+from lwm2m.coap.endpoint import RequestFailed, Unreachable
+from lwm2m.coap.freshness import Freshness
+from lwm2m.coap.message import Code
+from lwm2m.coap.oscore import OscoreCarrier
+from lwm2m.coap.oscore_context import Context
+from lwm2m.coap.oscore_contexts import Oscore
+from lwm2m.coap.oscore_option import OSCORE
+from lwm2m.coap.packet import ECHO, MAX_AGE, URI_PATH, Packet
+from lwm2m.security.info import OscoreSecurity
+from lwm2m.security.sequence_numbers import MemoryNumbers
+from tests.unit.fake_carrier import PEER, FakeCarrier, FakeIncoming
+
+AT_SERVER = OscoreSecurity(bytes(range(16)), b"s", b"c")
+AT_CLIENT = OscoreSecurity(bytes(range(16)), b"c", b"s")
+GET = Packet(Code.GET, b"t", {URI_PATH: (b"3", b"0")})
+REGISTER = Packet(Code.POST, b"t", {URI_PATH: (b"rd",)}, b"</3/0>")
+ANSWER = Packet(Code.CONTENT, b"t", {}, b"true")
+
+
+def context(security: OscoreSecurity) -> Context:
+    return Context(security, MemoryNumbers(), Freshness(b"secret"))
+
+
+@dataclass
+class Asker:
+    answers: list[Packet] = field(default_factory=list)
+    failures: list[RequestFailed] = field(default_factory=list)
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def sent(self) -> None:
+        """It was."""
+
+    def believes(self, _packet: Packet) -> bool:
+        return True
+
+    def answered(self, packet: Packet, *, in_acknowledgement: bool) -> bool:
+        assert in_acknowledgement
+        self.answers.append(packet)
+        self.heard.set()
+        return True
+
+    def failed(self, failure: RequestFailed) -> None:
+        self.failures.append(failure)
+
+
+class Served:
+    """A server's carrier, and a client's context."""
+
+    def __init__(self) -> None:
+        self.known: OscoreSecurity | None = AT_SERVER
+        self.carrier = OscoreCarrier(FakeCarrier(), Oscore(MemoryNumbers(), self._find))
+        self.client = context(AT_CLIENT)
+        self.served: list[Incoming] = []
+        self.carrier.serve = self.served.append
+
+    def _find(self, recipient_id: bytes, _id_context: bytes | None) -> OscoreSecurity | None:
+        return self.known if recipient_id == b"c" else None
+
+    def hears(self, packet: Packet, *, confirmable: bool = True) -> FakeIncoming:
+        incoming = FakeIncoming(packet, confirmable=confirmable)
+        self.carrier.receive(incoming)
+        return incoming
+
+
+@pytest.mark.parametrize(
+    ("option", "payload", "code", "sentence"),
+    [
+        ("20", b"x", Code.BAD_OPTION, "Failed to decode COSE"),
+        ("0100", b"x", Code.BAD_OPTION, "Failed to decode COSE"),
+        ("0863", b"x", Code.BAD_OPTION, "Failed to decode COSE"),
+        ("090063", b"", Code.BAD_OPTION, "Failed to decode COSE"),
+        ("090064", b"x", Code.UNAUTHORIZED, "Security context not found"),
+        ("090063", b"x", Code.BAD_REQUEST, "Decryption failed"),
+        ("090063", bytes(40), Code.BAD_REQUEST, "Decryption failed"),
+    ],
+)
+async def test_what_does_not_verify_is_refused_in_the_clear(
+    option: str, payload: bytes, code: Code, sentence: str
+) -> None:
+    served = Served()
+    packet = Packet(Code.POST, b"t", {OSCORE: (bytes.fromhex(option),)}, payload)
+    incoming = served.hears(packet)
+    assert incoming.outcome == Packet(code, b"t", {MAX_AGE: (b"",)}, sentence.encode())
+    assert incoming.disowned
+    assert served.hears(packet, confirmable=False).ignored
+    assert served.served == []
+
+
+async def test_a_register_is_served_with_an_echo_of_ours_only() -> None:
+    served = Served()
+    protected, asked = served.client.protect_request(REGISTER)
+    challenge = served.client.unprotect_response(served.hears(protected).outcome, asked).packet
+    assert (challenge.code, served.served) == (Code.UNAUTHORIZED, [])
+    for echo, times in ((b"another", 0), (challenge.options[ECHO][0], 1)):
+        repeated = REGISTER._replace(options={**REGISTER.options, ECHO: (echo,)})
+        served.hears(served.client.protect_request(repeated)[0])
+        assert len(served.served) == times
+    assert served.served[0].packet == REGISTER
+
+
+async def test_a_context_that_was_taken_back_is_used_no_more() -> None:
+    served = Served()
+    served.hears(served.client.protect_request(GET)[0])
+    peer = served.served[0].peer
+    served.known = None
+    asker = Asker()
+    served.carrier.ask(peer, GET, True, asker)
+    await asyncio.sleep(0)
+    assert isinstance(asker.failures[0], Unreachable)
+    assert served.hears(served.client.protect_request(GET)[0]).outcome.code == Code.UNAUTHORIZED
+
+
+async def test_the_true_answer_counts_whatever_is_said_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lwm2m.coap.oscore.GRACE", 0.01)
+    below = FakeCarrier()
+    carrier = OscoreCarrier(below, Oscore.of_server(AT_CLIENT, MemoryNumbers()))
+    server, asker = context(AT_SERVER), Asker()
+    carrier.ask(carrier.peer(PEER), GET, True, asker)
+    (asked,) = below.asked
+    for lie in (
+        Packet(Code.CONTENT, b"t"),
+        Packet(Code.UNAUTHORIZED, b"t"),
+        Packet(Code.CONTENT, b"t", {OSCORE: (b"",)}, b"x" * 20),
+    ):
+        assert not asked.listener.believes(lie)
+    true = server.protect_response(ANSWER, server.unprotect_request(asked.packet, 0.0).request)
+    assert asked.listener.believes(true)
+    assert asked.listener.answered(true, in_acknowledgement=True)
+    await asyncio.sleep(0.03)
+    assert asker.answers == [ANSWER]
+
+
+async def test_a_refusal_in_the_clear_counts_when_nothing_else_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lwm2m.coap.oscore.GRACE", 0.01)
+    below, asker = FakeCarrier(), Asker()
+    carrier = OscoreCarrier(below, Oscore.of_server(AT_CLIENT, MemoryNumbers()))
+    carrier.ask(carrier.peer(PEER), GET, True, asker)
+    refusal = Packet(Code.UNAUTHORIZED, b"t", {ECHO: (b"echo",)}, b"Security context not found")
+    assert not below.asked[0].listener.believes(refusal)
+    async with asyncio.timeout(5):
+        await asker.heard.wait()
+    assert asker.answers == [refusal._replace(options={})]
+    assert below.asked[0].withdrawn
+
+
+async def test_peers_of_a_connection_that_is_lost_are_lost_with_it() -> None:
+    served = Served()
+    served.hears(served.client.protect_request(GET)[0])
+    assert served.carrier.lost(PEER) == [served.served[0].peer]
+    assert served.carrier.lost(PEER) == []
