@@ -83,3 +83,28 @@ def test_an_address_that_others_can_reach_needs_insecure(name: str, text: str) -
 def test_an_unknown_stack_is_named() -> None:
     with pytest.raises(SettingsError, match="no CoAP stack 'other'; known: aiocoap"):
         server_settings(None, {"coap_stack": "other"})
+
+
+def test_who_listens_with_security_listens_without_only_when_told() -> None:
+    assert server_settings(None, {"coaps": "0.0.0.0:5684"}).coap_addresses == (Address("0.0.0.0", 5684),)
+    both = server_settings(None, {"coaps": "0.0.0.0:5684", "coap": "127.0.0.1:1"})
+    assert both.coap_addresses == (Address("127.0.0.1", 1), Address("0.0.0.0", 5684))
+    with pytest.raises(SettingsError, match="--insecure"):
+        server_settings(None, {"coaps": "0.0.0.0:5684", "coap_ws": "0.0.0.0:80"})
+
+
+@pytest.mark.parametrize(
+    ("options", "takes"),
+    [
+        ({}, True),
+        ({"coaps": "127.0.0.1:0"}, False),
+        ({"coaps": "127.0.0.1:0", "coap": "127.0.0.1:0"}, False),
+        ({"coaps": "127.0.0.1:0", "coap": "127.0.0.1:0", "nosec": True}, True),
+        ({"credentials": "clients.toml"}, False),
+        ({"credentials": "clients.toml", "nosec": True}, True),
+    ],
+)
+def test_who_has_no_credentials_is_served_where_nothing_else_is_meant_or_told(
+    options: dict[str, object], takes: bool
+) -> None:
+    assert server_settings(None, options).takes_nosec is takes
