@@ -186,7 +186,9 @@ def _piece(packet: Packet, wanted: Block) -> Packet:
     return packet._replace(options={**packet.options, BLOCK2: (block.encode(),)}, payload=payload)
 
 
-def _said(incoming: Incoming, code: Code) -> None:
+def _said(incoming: Incoming, code: Code) -> Incoming | None:
+    """Nothing of it is left."""
     packet = incoming.packet
     echoed = {BLOCK1: packet.options[BLOCK1]} if code is Code.CONTINUE else {}
     incoming.answer(Packet(code, packet.token, echoed))
+    return None
