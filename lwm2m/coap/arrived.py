@@ -6,6 +6,7 @@ from typing import Protocol
 
 from lwm2m.coap.carrier import Settled
 from lwm2m.coap.message import Peer
+from lwm2m.coap.outgoing import Outgoing
 from lwm2m.coap.packet import Packet
 
 
@@ -16,12 +17,14 @@ class Answering(Protocol):
 
 
 class Arrived:
-    """See `carrier.Incoming`. `key` is what its repetitions are known by, `reply` what they get."""
+    """See `carrier.Incoming`. `key` is what its repetitions are known by, `reply` what they get, `deferred` an answer
+    that waits for a ping."""
 
     __slots__ = (
         "_answering",
         "acknowledged",
         "confirmable",
+        "deferred",
         "disowned",
         "is_handled_later",
         "is_wanted",
@@ -52,6 +55,7 @@ class Arrived:
         self.key = key
         self.reply = b""
         self.acknowledged = False
+        self.deferred: Outgoing | None = None
         self.disowned = False
         self.is_wanted = True
         self.is_handled_later = False

@@ -39,9 +39,9 @@ from lwm2m.coap.deadlines import NEVER
 from lwm2m.coap.duplicates import EXCHANGE_LIFETIME, Duplicates
 from lwm2m.coap.endpoint import Delivery, Rejected, RequestFailed, Transmission, Unreachable
 from lwm2m.coap.guard import Guard, Limits
-from lwm2m.coap.message import Peer
+from lwm2m.coap.message import Code, Peer
 from lwm2m.coap.outgoing import Asked, Outgoing, PeerState, PeerStates
-from lwm2m.coap.packet import OBSERVE, Packet
+from lwm2m.coap.packet import ECHO, OBSERVE, Packet
 from lwm2m.coap.retransmission import Chance, Retransmission, Send
 
 log = logging.getLogger("lwm2m.coap")
@@ -49,9 +49,11 @@ log = logging.getLogger("lwm2m.coap")
 EMPTY_ACK_DELAY = 0.1
 """Seconds until a request is acknowledged without its answer."""
 
-PING_PATIENCE = 1.5
-"""The same where the answer waits for a ping only: some peers want the first block of a large answer with the
-acknowledgement. Less than the 2 s after which the peer would repeat its request."""
+PING_PATIENCE = 0.5
+"""Seconds that a ping gets while an answer waits for it: libcoap leaves most pings unanswered. Then the peer may ask
+again with the value of an Echo option, which others know nothing of; and some want the first block of a large answer
+with the acknowledgement, so that waits as long."""
+REPEATABLE = (Code.GET, Code.FETCH)
 
 CANCEL = 1
 """The Observe option of a request that ends an observation. RFC 7641 §2"""
@@ -108,7 +110,7 @@ class Exchanges:
         self._awake_at = NEVER
         waiting = self._to_acknowledge
         while waiting and waiting[0][0] <= now:
-            self._acknowledge(heapq.heappop(waiting)[2])
+            self._ran_out(heapq.heappop(waiting)[2], now)
         self._outgoing.handle_timer(now)
         self._wake_in_time()
 
@@ -178,6 +180,20 @@ class Exchanges:
         heapq.heappush(self._to_acknowledge, (due, next(self._order), arrived))
         self._wake_in_time()
 
+    def _ran_out(self, arrived: Arrived, now: float) -> None:
+        """The time for an acknowledgement with the answer in it."""
+        deferred, peer = arrived.deferred, arrived.peer
+        if deferred is None or arrived.acknowledged or arrived.packet.code not in REPEATABLE:
+            self._acknowledge(arrived)
+            return
+        challenge = {ECHO: (self._guard.challenge(peer, now),)}
+        reply = encode(ACK, arrived.mid, Packet(Code.UNAUTHORIZED, arrived.packet.token, challenge))
+        if not self._guard.may_send(peer, len(reply)):
+            self._acknowledge(arrived)
+            return
+        self._outgoing.withdraw(deferred, now)
+        self._transmit_reply(arrived, reply)
+
     def answer(self, arrived: Arrived, packet: Packet, settled: Settled | None) -> None:
         """What `Arrived.answer` comes to."""
         if arrived.is_handled_later:
@@ -189,6 +205,8 @@ class Exchanges:
             self._guard.answered(arrived.peer, arrived.size, 0)
         elif not arrived.acknowledged:
             message.try_first = partial(self._answer_in_acknowledgement, arrived, packet)
+            arrived.deferred = message
+            self._guard.answered(arrived.peer, arrived.size, 0)
             self._acknowledge_in_time(arrived)
         self._submit(message)
 
@@ -213,14 +231,21 @@ class Exchanges:
 
     def _acknowledge(self, arrived: Arrived) -> None:
         if arrived.confirmable and not arrived.acknowledged:
-            self._reply(arrived, acknowledgement(arrived.mid))
+            datagram = acknowledgement(arrived.mid)
+            if arrived.deferred is None:
+                self._reply(arrived, datagram)
+            elif self._guard.may_send(arrived.peer, len(datagram)):
+                self._transmit_reply(arrived, datagram)
 
     def _reply(self, arrived: Arrived, datagram: bytes) -> None:
+        self._guard.answered(arrived.peer, arrived.size, len(datagram))
+        self._transmit_reply(arrived, datagram)
+
+    def _transmit_reply(self, arrived: Arrived, datagram: bytes) -> None:
         arrived.acknowledged = True
         arrived.reply = datagram
         if arrived.is_handled_later:
             self._duplicates.keep(arrived.key, datagram)
-        self._guard.answered(arrived.peer, arrived.size, len(datagram))
         self._send(datagram, arrived.peer)
 
     # Responses

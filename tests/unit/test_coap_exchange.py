@@ -11,11 +11,11 @@ from lwm2m.coap.datagram_format import ACK, CON, NON, RST, decode, encode
 from lwm2m.coap.deadlines import NEVER
 from lwm2m.coap.duplicates import EXCHANGE_LIFETIME
 from lwm2m.coap.endpoint import Delivery, Rejected, RequestFailed, TimedOut, TooBusy, Transmission, Unreachable
-from lwm2m.coap.exchange import EMPTY_ACK_DELAY, Exchanges
+from lwm2m.coap.exchange import EMPTY_ACK_DELAY, PING_PATIENCE, Exchanges
 from lwm2m.coap.guard import Guard, Limits
 from lwm2m.coap.message import Peer
 from lwm2m.coap.message_ids import IDS, SEGMENT, MessageIds
-from lwm2m.coap.packet import OBSERVE, Packet
+from lwm2m.coap.packet import ECHO, OBSERVE, URI_PATH, Packet
 
 LOCAL = ("192.0.2.1", 5683)
 PEER = Peer(LOCAL, ("198.51.100.7", 5683))
@@ -312,6 +312,22 @@ def test_a_large_answer_is_not_repeated_to_a_small_request() -> None:
     script = Script(reply=Packet(CONTENT, payload=bytes(100)))
     script.hears(CON, 7, Packet(GET, b"a", {}, bytes(100)), OTHER)
     assert script.hears(CON, 7, ask(), OTHER) == []
+
+
+def test_who_answers_no_ping_may_ask_again_with_an_echo() -> None:
+    script = Script(reply=Packet(CONTENT, payload=bytes(1000)))
+    (ping,) = script.hears(CON, 7, Packet(GET, b"a", {URI_PATH: (b"somewhere",)}), OTHER)
+    assert ping[2] == Packet(0)
+    ((kind, mid, challenge),) = script.at(PING_PATIENCE)
+    assert (kind, mid, challenge.code, challenge.token) == (ACK, 7, UNAUTHORIZED, b"a")
+    assert script.guard.accepts(OTHER, challenge.options[ECHO][0], script.now)
+    assert script.hears(RST, ping[1], peer=OTHER) == []
+
+
+def test_who_sent_too_little_for_an_echo_gets_an_acknowledgement() -> None:
+    script = Script(reply=Packet(CONTENT, payload=bytes(1000)))
+    script.hears(CON, 7, ask(), OTHER)
+    assert script.at(PING_PATIENCE) == [(ACK, 7, Packet(0))]
 
 
 def test_a_ping_is_answered_with_a_reset() -> None:
