@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import time
 from collections.abc import AsyncIterator
 
@@ -21,6 +20,7 @@ from lwm2m.client import Client, Notified, Served
 from lwm2m.errors import Forbidden
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
+from tests.free_port import free_port
 
 TEMPERATURE = Path(3303, 0, 5700)
 RECORDS = (
@@ -78,12 +78,6 @@ class ForeignServer(aiocoap.resource.Resource):
         return f"coap://127.0.0.1:{self.port}"
 
     port = 0
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -17,7 +17,10 @@ from lwm2m.codec import encode
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
-from tests.integration.test_client import ForeignServer, free_port
+from tests.free_port import free_port
+from tests.integration.test_client import (
+    ForeignServer,
+)
 
 TLV, SENML_CBOR = 11542, 112
 

@@ -13,7 +13,11 @@ from pathlib import Path as FilePath
 import pytest
 from aiocoap import CHANGED, DELETE, GET, POST, PUT
 
-from tests.integration.test_client import ForeignServer, free_port, server
+from tests.free_port import free_port
+from tests.integration.test_client import (
+    ForeignServer,
+    server,
+)
 
 __all__ = ["server"]
 

@@ -24,7 +24,11 @@ from lwm2m.client.objects import (
 )
 from lwm2m.coap.stacks import open_endpoint
 from lwm2m.model.path import Path
-from tests.integration.test_client import ForeignServer, free_port, server
+from tests.free_port import free_port
+from tests.integration.test_client import (
+    ForeignServer,
+    server,
+)
 
 __all__ = ["server"]
 

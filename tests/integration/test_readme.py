@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
-import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from typer.testing import CliRunner
 
 import lwm2m.cli
 import osap_bridge.cli
+from tests.free_port import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,12 +23,6 @@ COMMANDS = [
     line.split("#")[0].strip() for line in README.splitlines() if line.startswith((".venv/bin/lwm2m", ".venv/bin/osap"))
 ]
 ROOTS = {"lwm2m": lwm2m.cli.app, "osap-bridge": osap_bridge.cli.app}
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def run(program: str, port: int) -> asyncio.subprocess.Process:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -14,6 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.free_port import free_port
 
 GUIDE = (Path(__file__).resolve().parent.parent.parent / "docs" / "security.md").read_text(encoding="utf-8")
 SETTINGS = re.findall(r"```toml\n# (\S+)\n(.*?)```", GUIDE, re.DOTALL)
@@ -40,12 +41,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Ports:
     """Free ones in the place of those that the guide has."""
 
@@ -53,9 +48,8 @@ class Ports:
         self._found: dict[str, str] = {}
 
     def freed(self, text: str) -> str:
-        kind = socket.SOCK_STREAM if "tcp" in text else socket.SOCK_DGRAM
         for port in re.findall(r":(5[67]8[34])\b", text):
-            self._found.setdefault(port, str(free_port(kind)))
+            self._found.setdefault(port, str(free_port()))
         for port, free in self._found.items():
             text = text.replace(f":{port}", f":{free}")
         return text

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import datetime
 import re
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -206,13 +205,6 @@ async def asking(settings: ClientSettings, **more: object) -> AsyncIterator[End]
 
 
 # Their ends
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Program:

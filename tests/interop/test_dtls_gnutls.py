@@ -15,6 +15,7 @@ from lwm2m.dtls.alerts import Alert
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.security.credentials import PreSharedKey, RawPublicKey, rpk_identity
 from lwm2m.security.keys import FileKey
+from tests.free_port import free_port
 from tests.interop.dtls_judges import (
     ECDHE,
     IDENTITY,
@@ -26,7 +27,6 @@ from tests.interop.dtls_judges import (
     Program,
     asking,
     authority,
-    free_port,
     holder,
     running,
     serving,
@@ -163,7 +163,7 @@ async def gnutls_serv(order: str, *more: str) -> AsyncIterator[str]:
     port = free_port()
     program = find_peer("gnutls-serv", package="gnutls-bin")
     async with running(program, "--udp", "--echo", "--port", str(port), "--priority", order, *more) as server:
-        await server.prints("listening on IPv4")
+        await server.prints("...done")
         yield f"coaps://127.0.0.1:{port}"
 
 

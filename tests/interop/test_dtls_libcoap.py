@@ -19,12 +19,12 @@ from lwm2m.coap.udp import UdpLink
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.security.credentials import PreSharedKey, RawPublicKey, rpk_identity
 from lwm2m.security.keys import FileKey
+from tests.free_port import free_port
 from tests.interop.dtls_judges import (
     IDENTITY,
     PATIENCE,
     asking,
     authority,
-    free_port,
     holder,
     running,
     serving,

@@ -13,6 +13,7 @@ from lwm2m.coap.dtls_link import HandshakeFailed
 from lwm2m.dtls.alerts import Alert
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.security.credentials import PeerChain, PeerProof, PreSharedKey
+from tests.free_port import free_port
 from tests.interop.dtls_judges import (
     ECDHE,
     IDENTITY,
@@ -23,7 +24,6 @@ from tests.interop.dtls_judges import (
     Program,
     asking,
     authority,
-    free_port,
     holder,
     ocsp_response,
     running,

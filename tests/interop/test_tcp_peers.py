@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
 from lwm2m.coap.stacks import CONNECTED
 from lwm2m.server import Server
+from tests.free_port import free_port
 from tests.interop.peers import find_peer
 
 pytestmark = pytest.mark.interop
@@ -184,9 +184,3 @@ async def connected(tcp: ConnectedEndpoint, uri: str) -> Peer:
         except Unreachable:
             await asyncio.sleep(0.05 * (attempt > 0))
     raise AssertionError("nothing listens there")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

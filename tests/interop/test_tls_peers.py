@@ -21,9 +21,13 @@ from lwm2m.coap.tls import TlsEndpoint
 from lwm2m.dtls.alerts import Alert
 from lwm2m.security.pki import ServerCheck
 from tests.authority import Issued
+from tests.free_port import free_port
 from tests.integration.test_tls import GET, Server, a_client, a_server
 from tests.interop.peers import find_peer
-from tests.interop.test_tcp_peers import BODY, Greeting, free_port
+from tests.interop.test_tcp_peers import (
+    BODY,
+    Greeting,
+)
 from tests.raw_connection import csm
 from tests.tls_credentials import authority, client
 
