@@ -12,7 +12,7 @@ from lwm2m.coap.blocks import Block
 from lwm2m.coap.endpoint import RequestFailed
 from lwm2m.coap.message import Peer, Request, Response
 from lwm2m.coap.notification_order import is_newer
-from lwm2m.coap.opened import CANCEL, Opened
+from lwm2m.coap.opened import CANCEL, NOTIFICATIONS_KEPT, Opened
 from lwm2m.coap.packet import BLOCK2, OBSERVE, Packet
 from lwm2m.coap.packets import number_of, response_from
 from lwm2m.coap.transfer import Transfer
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from lwm2m.coap.asking import Asking
 
 log = logging.getLogger("lwm2m.coap")
-
-NOTIFICATIONS_KEPT = 64
-"""How many notifications wait for a slow consumer; then the oldest go."""
 
 Receive = Callable[[Response | None], None]
 
@@ -58,7 +55,11 @@ class RunningObservation:
         self._newest = number_of(opened.first.result().options, OBSERVE)
         self._newest_at = self._loop.time()
         self._waiting: deque[Packet] | None = None
-        self._dropped = False
+        self._dropped = opened.dropped > 0
+        if self._dropped:
+            log.warning(
+                "%s notifies faster than we read; its oldest %d notifications are dropped", peer, opened.dropped
+            )
         self._changed: asyncio.Event | None = None
         self._receive: Receive | None = None
         self._fetching: asyncio.Task[None] | None = None

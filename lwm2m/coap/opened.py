@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 from lwm2m.coap.carrier import Carrier
@@ -15,6 +16,8 @@ from lwm2m.coap.patience import Patience
 
 BEGIN, CANCEL = 0, 1
 """Values of the Observe option in requests. RFC 7641 §2"""
+NOTIFICATIONS_KEPT = 64
+"""How many notifications wait for a slow consumer; then the oldest go."""
 
 
 class Opened:
@@ -27,6 +30,7 @@ class Opened:
         "_max_wait",
         "_patience",
         "_withdraw",
+        "dropped",
         "due",
         "early",
         "ended",
@@ -50,8 +54,10 @@ class Opened:
         self._loop = asyncio.get_running_loop()
         self.packet = packet
         self.first: asyncio.Future[Packet] = self._loop.create_future()
-        self.early: list[Packet] | None = None
+        self.early: deque[Packet] | None = None
         """What follows the first response before anybody listens."""
+        self.dropped = 0
+        """How much of that there was no room for."""
         self.on_later: Callable[[Packet], None] | None = None
         self.on_end: Callable[[], None] | None = None
         self.ended = False
@@ -128,12 +134,18 @@ class Opened:
     def _follow(self, packet: Packet) -> None:
         if self.on_later is not None:
             self.on_later(packet)
-        elif self.early is None:
-            self.early = [packet]
         else:
-            self.early.append(packet)
+            self._keep(packet)
         if not is_observed(packet):
             self.close()
+
+    def _keep(self, packet: Packet) -> None:
+        if self.early is None:
+            self.early = deque()
+        elif len(self.early) >= NOTIFICATIONS_KEPT:
+            self.early.popleft()
+            self.dropped += 1
+        self.early.append(packet)
 
     def _is_under_way(self, packet: Packet) -> bool:
         """A notification that had left when we cancelled with the same token."""

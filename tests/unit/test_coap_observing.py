@@ -110,6 +110,23 @@ async def test_an_observation_whose_first_response_does_not_come_whole_is_given_
     assert watch.asked.withdrawn
 
 
+@pytest.mark.parametrize(("notifications", "lost"), [(64, 0), (65, 1)])
+async def test_what_comes_while_a_large_first_response_is_fetched_waits_in_a_bounded_space(
+    watch: Watch, caplog: pytest.LogCaptureFixture, notifications: int, lost: int
+) -> None:
+    observing = asyncio.ensure_future(watch.conversation.observe(PEER, GET_X, 5))
+    await asyncio.sleep(0)
+    watch.asked.answer(Code.CONTENT, {OBSERVE: (b"\x01",), BLOCK2: (b"\x08",)}, bytes(16))
+    rest = await watch.fetches()
+    sent = [b"%d" % number for number in range(2, 2 + notifications)]
+    for number, payload in enumerate(sent, 2):
+        assert watch.notifies(number, payload)
+    rest.answer(Code.CONTENT, {BLOCK2: (b"\x10",)}, b"end")
+    (await observing).follow(watch.receive)
+    assert watch.received == sent[lost:]
+    assert caplog.text.count("notifies faster than we read") == lost
+
+
 async def test_an_echo_is_repeated_to_begin(watch: Watch) -> None:
     observing = asyncio.ensure_future(watch.conversation.observe(PEER, GET_X, 5))
     await asyncio.sleep(0)
