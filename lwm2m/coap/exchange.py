@@ -191,8 +191,11 @@ class Exchanges:
         if not self._guard.may_send(peer, len(reply)):
             self._acknowledge(arrived)
             return
+        settled = deferred.settled
         self._outgoing.withdraw(deferred, now)
         self._transmit_reply(arrived, reply)
+        if settled is not None:
+            settled(Delivery.SUPERSEDED)
 
     def answer(self, arrived: Arrived, packet: Packet, settled: Settled | None) -> None:
         """What `Arrived.answer` comes to."""

@@ -30,8 +30,9 @@ PING_EXCHANGE = 5 * PING
 class Limits:
     """What a stranger may cost us. Requests to `package_paths`, where "*" stands for any one segment, may bring a
     firmware or software package of `max_package` bytes; only `max_packages` of them are put together at a time.
-    `max_peers` addresses are remembered as verified, `max_peers_unverified` with what they sent; `max_duplicates`
-    messages are recognised when they come again. An endpoint has `max_connections` at a time."""
+    `max_peers` addresses are remembered as verified, and as many with what they sent; the answers to
+    `max_peers_unverified` of these may wait until they are verified; `max_duplicates` messages are recognised when they
+    come again. An endpoint has `max_connections` at a time."""
 
     max_body: int = 64 * 1024
     max_package: int = 1024 * 1024
@@ -39,7 +40,7 @@ class Limits:
     package_paths: tuple[tuple[str, ...], ...] = (("5", "0", "0"), ("9", "*", "2"))
     max_pending_per_peer: int = 64
     max_observations_per_client: int = 64
-    max_peers: int = 10_000
+    max_peers: int = 100_000
     max_peers_unverified: int = 64
     max_duplicates: int = 100_000
     max_connections: int = 10_000
@@ -56,11 +57,11 @@ class Guard:
     """Who is verified, and what the others may still be sent. `secret` is random and this process's own. A peer with an
     association was verified by what carries that."""
 
-    __slots__ = ("_amplification", "_credit", "_deferred", "_max_unverified", "_max_verified", "_secret", "_verified")
+    __slots__ = ("_amplification", "_credit", "_deferred", "_max_deferred", "_max_peers", "_secret", "_verified")
 
     def __init__(self, limits: Limits, secret: bytes) -> None:
-        self._max_verified = limits.max_peers
-        self._max_unverified = limits.max_peers_unverified
+        self._max_peers = limits.max_peers
+        self._max_deferred = limits.max_peers_unverified
         self._amplification = limits.amplification
         self._secret = secret
         self._verified: OrderedDict[Peer, None] = OrderedDict()
@@ -80,7 +81,7 @@ class Guard:
         except KeyError:
             verified[peer] = None
             self._credit.pop(peer, None)
-            if len(verified) > self._max_verified:
+            if len(verified) > self._max_peers:
                 verified.popitem(last=False)
 
     def may_answer(self, peer: Peer, received: int, size: int) -> bool:
@@ -111,7 +112,7 @@ class Guard:
         credit = self._credit
         left = credit.pop(peer, 0) + received * self._amplification - size
         credit[peer] = left if left > 0 else 0
-        if len(credit) > self._max_unverified:
+        if len(credit) > self._max_peers:
             credit.popitem(last=False)
 
     def may_send(self, peer: Peer, size: int) -> bool:
@@ -128,13 +129,13 @@ class Guard:
         """The same for a ping, which a peer that we know nothing of may be sent, with its retransmissions, once."""
         if peer not in self._credit and not self.is_verified(peer):
             self._credit[peer] = PING_EXCHANGE
-            if len(self._credit) > self._max_unverified:
+            if len(self._credit) > self._max_peers:
                 self._credit.popitem(last=False)
         return self.may_send(peer, PING)
 
     def may_defer(self, peer: Peer) -> bool:
         """Whether what a peer makes us send it, answers and notifications, may wait for its answer to a ping."""
-        return peer in self._deferred or len(self._deferred) < self._max_unverified
+        return peer in self._deferred or len(self._deferred) < self._max_deferred
 
     def defer(self, peer: Peer) -> bool:
         """The same, and it waits from now on."""

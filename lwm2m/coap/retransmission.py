@@ -131,11 +131,13 @@ class Retransmission:
     def _ping_first(self, state: PeerState, message: Outgoing, now: float) -> None:
         """The peer may not be sent this before it has answered something."""
         guard, peer = self._guard, state.peer
-        may_ping = guard.may_ping(peer) and (message.asked is not None or guard.defer(peer))
-        mid = state.ids.take(now) if may_ping else None
+        may_wait = message.asked is not None or guard.may_defer(peer)
+        mid = state.ids.take(now) if may_wait and guard.may_ping(peer) else None
         if mid is None:
             self._drop(message, TimedOut(f"{state.peer} has not shown that it receives what we send"))
             return
+        if message.asked is None:
+            guard.defer(peer)
         if state.queue is None:
             state.queue = deque()
         state.queue.appendleft(message)

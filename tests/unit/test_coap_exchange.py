@@ -324,6 +324,15 @@ def test_who_answers_no_ping_may_ask_again_with_an_echo() -> None:
     assert script.hears(RST, ping[1], peer=OTHER) == []
 
 
+def test_whoever_is_challenged_does_not_observe() -> None:
+    script, told = Script(), list[Delivery]()
+    script.hears(CON, 7, Packet(GET, b"a", {OBSERVE: (b"",), URI_PATH: (b"somewhere",)}), OTHER)
+    script.incoming[0].answer(Packet(CONTENT, b"a", {OBSERVE: (b"",)}, bytes(1000)), told.append)
+    assert [packet.code for _, _, packet in script.left()] == [0]
+    assert [packet.code for _, _, packet in script.at(PING_PATIENCE)] == [UNAUTHORIZED]
+    assert told == [Delivery.SUPERSEDED]
+
+
 def test_who_sent_too_little_for_an_echo_gets_an_acknowledgement() -> None:
     script = Script(reply=Packet(CONTENT, payload=bytes(1000)))
     script.hears(CON, 7, ask(), OTHER)

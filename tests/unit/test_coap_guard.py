@@ -28,9 +28,10 @@ def test_the_limits_are_these() -> None:
         package_paths=(("5", "0", "0"), ("9", "*", "2")),
         max_pending_per_peer=64,
         max_observations_per_client=64,
-        max_peers=10_000,
+        max_peers=100_000,
         max_peers_unverified=64,
         max_duplicates=100_000,
+        max_connections=10_000,
         amplification=3,
     )
 
@@ -161,14 +162,14 @@ def test_so_many_verified_peers_are_remembered(limit: int) -> None:
 
 @pytest.mark.parametrize("limit", [1, 3])
 def test_so_many_strangers_have_credit(limit: int) -> None:
-    guard = guarded(Limits(max_peers_unverified=limit))
+    guard = guarded(Limits(max_peers=limit))
     for n in range(limit + 1):
         guard.answered(numbered(n), 100, 0)
     assert [guard.may_send(numbered(n), 30) for n in range(limit + 1)] == [False] + [True] * limit
 
 
 def test_a_stranger_whose_account_is_forgotten_gets_a_ping() -> None:
-    guard = guarded(Limits(max_peers_unverified=1))
+    guard = guarded(Limits(max_peers=1))
     guard.answered(STRANGER, 100, 0)
     guard.answered(OTHER, 100, 0)
     assert not guard.may_send(STRANGER, 5)
