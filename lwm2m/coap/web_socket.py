@@ -40,8 +40,9 @@ class WebSocketConnection(Connection):
         self._to_do = asyncio.Event()
 
     def write(self, message: bytes) -> None:
-        self._unsent.append(to_frame(message))
-        self._unsent_bytes += len(message)
+        frame = to_frame(message)
+        self._unsent.append(frame)
+        self._unsent_bytes += len(frame)
         self._to_do.set()
         if self._unsent_bytes > MAX_UNSENT:
             self._loop.call_soon(self.end, "the peer does not read what we send")
