@@ -35,7 +35,8 @@ class WrongOption(ValueError):
 
 
 def decode(datagram: bytes) -> tuple[int, int, Packet]:
-    """Kind, message ID and the rest. Raises NotCoap, WrongOption."""
+    """Kind, message ID and the rest. Raises NotCoap, WrongOption. An elective option with a length that it cannot have
+    is left out. RFC 7252 §5.4.1, §5.4.3"""
     size = len(datagram)
     if size < 4:
         raise NotCoap("shorter than a header")
@@ -72,7 +73,9 @@ def decode(datagram: bytes) -> tuple[int, int, Packet]:
         if shape is not None:
             shortest, longest, is_text = shape
             if not shortest <= length <= longest:
-                raise WrongOption(f"option {number} with a length that it cannot have")
+                if number & 1:
+                    raise WrongOption(f"option {number} with a length that it cannot have")
+                continue
             if is_text and not value.isascii():
                 _check_text(number, value)
         elif number > LARGEST_NUMBER:

@@ -33,8 +33,8 @@ LARGEST_NUMBER = 0xFFFF
 
 
 def misshapen_option(datagram: bytes) -> int | None:
-    """The number of the first option whose length is out of its range, or that is beyond all numbers. What is no CoAP
-    at all is not told here."""
+    """The number of the first critical option whose length is out of its range, or that is beyond all numbers. What is
+    no CoAP at all is not told here."""
     number = 0
     at = 4 + (datagram[0] & 0x0F if datagram else 0)
     while at < len(datagram) and datagram[at] != PAYLOAD_MARKER:
@@ -43,7 +43,7 @@ def misshapen_option(datagram: bytes) -> int | None:
         length, at = _extended(datagram, head & 0x0F, at)
         number += delta
         shortest, longest = LENGTHS.get(number, (0, LARGEST_NUMBER))
-        if number > LARGEST_NUMBER or not shortest <= length <= longest:
+        if number > LARGEST_NUMBER or (number & 1 and not shortest <= length <= longest):
             return number
         at += length
     return None

@@ -23,7 +23,7 @@ from lwm2m.coap.stacks import STACKS, open_endpoint
 from tests.lockstep import ACK, CON, NON, RST, Datagram, ScriptedPeer
 
 OBSERVE, URI_PATH, CONTENT_FORMAT, ACCEPT, BLOCK2, BLOCK1, SIZE1 = 6, 11, 12, 17, 23, 27, 60
-ETAG, PROXY_URI, UNKNOWN_CRITICAL, UNKNOWN_ELECTIVE = 4, 35, 9999, 9998
+ETAG, MAX_AGE, PROXY_URI, NO_RESPONSE, UNKNOWN_CRITICAL, UNKNOWN_ELECTIVE = 4, 14, 35, 258, 9999, 9998
 GET, POST, PUT, CONTENT, CHANGED, CONTINUE, BAD_OPTION, EMPTY = 0x01, 0x02, 0x03, 0x45, 0x44, 0x5F, 0x82, 0
 QUICK = Transmission(ack_timeout=0.08, ack_random_factor=1.0, max_retransmit=2)
 TOKEN = b"\xaa\xbb"
@@ -407,6 +407,29 @@ async def test_a_critical_option_that_is_wrong_is_4_02(
     answer = await scripted.expect()
     assert (answer.code, answer.token) == (BAD_OPTION, TOKEN)
     assert device.seen == []
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [
+        (ETAG, b""),
+        (OBSERVE, bytes(4)),
+        (CONTENT_FORMAT, bytes(3)),
+        (MAX_AGE, bytes(5)),
+        (SIZE1, bytes(5)),
+        (NO_RESPONSE, b"\0\x02"),
+    ],
+    ids=["ETag", "Observe", "Content-Format", "Max-Age", "Size1", "No-Response"],
+)
+async def test_an_elective_option_with_a_wrong_length_is_ignored(
+    scripted: ScriptedPeer, device: Device, number: int, value: bytes
+) -> None:
+    asks(scripted, (number, value))
+    answer = await scripted.expect()
+    assert (answer.code, answer.token, answer.payload) == (CONTENT, TOKEN, b"1")
+    asks(scripted)
+    assert (await scripted.expect()).code == CONTENT
+    assert device.seen[0] == device.seen[1]
 
 
 @pytest.mark.parametrize(("code", "value"), [(PUT, b""), (GET, b"\x02")])

@@ -159,6 +159,19 @@ def test_a_wrong_option_is_4_02_to_a_confirmable_request(options: bytes) -> None
         assert refusal(head + options, refused.value) == answer
 
 
+@pytest.mark.parametrize("number", [number for number in LENGTHS if not number & 1])
+def test_an_elective_option_with_a_wrong_length_is_left_out(number: int) -> None:
+    shortest, longest = LENGTHS[number]
+    right, wrong = b"x" * longest, b"x" * (longest + 1)
+    others = {1: (b"e",), 2000: (b"?",)}
+    for values in ((wrong,), (wrong, right), (right, wrong, right), (b"x" * (shortest - 1),) if shortest else ()):
+        kept = tuple(value for value in values if value == right)
+        written = encode(CON, 7, Packet(1, b"t", others | {number: values}, b"payload"))
+        assert decode(written)[2] == Packet(1, b"t", others | ({number: kept} if kept else {}), b"payload")
+    with pytest.raises(NotCoap):
+        decode(encode(CON, 7, Packet(1, b"t", {number: (wrong,)}))[:-1])
+
+
 def test_an_option_that_no_datagram_holds_is_not_written() -> None:
     with pytest.raises(ValueError, match="too long"):
         encode(CON, 1, Packet(1, b"", {2048: (bytes(70_000),)}))
