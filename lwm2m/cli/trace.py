@@ -9,7 +9,7 @@ from datetime import datetime
 from lwm2m.cli.render import described
 from lwm2m.cli.values import printable
 from lwm2m.coap.endpoint import Traced
-from lwm2m.coap.message import Peer, Request, Response
+from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.codec import decode
 from lwm2m.errors import LwM2MError
 from lwm2m.model.content_format import ContentFormat
@@ -22,6 +22,7 @@ SHOWN_BYTES = 64
 OSCORE = 21
 """Its keys are text in object versions 1.0 and 1.1."""
 SECRET_OBJECTS = (0, OSCORE)
+WRITES = (Code.PUT, Code.POST, Code.IPATCH)
 
 
 class Trace:
@@ -65,7 +66,7 @@ class Trace:
             records = decode(message.payload, known, path or Path(), self._definitions)
         except LwM2MError as error:
             yield f"cannot be read: {printable(str(error))}"
-            yield _bytes_text(message.payload, path)
+            yield _bytes_text(message, path)
             return
         yield from map(self._record_line, records)
 
@@ -121,12 +122,22 @@ def _is_text(message: Request | Response, path: Path | None) -> bool:
     """Links, diagnostics and the arguments of an Execute: text that is no value of a resource."""
     if message.content_format == ContentFormat.LINK or (isinstance(message, Response) and not message.code.is_success):
         return True
+    if _may_hold_keys(message, path):
+        return False
     plain = message.content_format in (None, ContentFormat.TEXT)
     return plain and (path is None or len(path) < 3 or (isinstance(message, Request) and message.method.name == "POST"))
 
 
-def _bytes_text(payload: bytes, path: Path | None) -> str:
-    if path is not None and path.object_id in SECRET_OBJECTS:
+def _may_hold_keys(message: Request | Response, path: Path | None) -> bool:
+    """A write that does not say where may be one to any object."""
+    if path:
+        return path.object_id in SECRET_OBJECTS
+    return isinstance(message, Request) and message.method in WRITES
+
+
+def _bytes_text(message: Request | Response, path: Path | None) -> str:
+    payload = message.payload
+    if _may_hold_keys(message, path):
         return f"({len(payload)} bytes, not shown)"
     rest = f" and {len(payload) - SHOWN_BYTES} more bytes" if len(payload) > SHOWN_BYTES else ""
     return payload[:SHOWN_BYTES].hex(" ") + rest

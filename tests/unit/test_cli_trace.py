@@ -89,10 +89,22 @@ def test_what_does_not_decode_is_shown_as_bytes(paper: Paper) -> None:
         (("0", "1"), b"secret!!", ContentFormat.TLV),
         (("21", "0", "0"), b"secret!!", ContentFormat.OPAQUE),
         (("21", "0"), b"\xc8\x00\x08secret!!", ContentFormat.TLV),
+        (("0", "1"), b"\xc8\x05\x08secret!!", None),
+        (("0", "1"), b"\xc8\x05\x08secret!!", ContentFormat.TEXT),
+        (("0", "1", "x"), b"secret!!", None),
+        (("0",), b"secret!!", None),
+        (("21", "0"), b"secret!!", None),
+        (("lwm2m", "21", "0"), b"secret!!", ContentFormat.TEXT),
+        ((), b"\xc8\x05\x08secret!!", None),
+        ((), b"\xc8\x05\x08secret!!", ContentFormat.TLV),
+        ((), b'[{"bn":"/0/1/","n":"5","vd":"secret"},{"n":"x"}]', ContentFormat.SENML_JSON),
     ],
 )
-def test_keys_are_not_shown(paper: Paper, path: tuple[str, ...], payload: bytes, content_format: int) -> None:
-    lines = paper.message(Request(Code.PUT, path, (), payload, content_format), incoming=True)
+@pytest.mark.parametrize("method", [Code.PUT, Code.POST, Code.IPATCH])
+def test_keys_are_not_shown(
+    paper: Paper, method: Code, path: tuple[str, ...], payload: bytes, content_format: int | None
+) -> None:
+    lines = paper.message(Request(method, path, (), payload, content_format), incoming=True)
     told = "\n".join(lines)
     assert "not shown" in told
     assert "secret" not in told
