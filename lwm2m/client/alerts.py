@@ -62,6 +62,8 @@ def begins_anew(peer: Peer) -> bool:
 
 def reason(error: Exception) -> str:
     """Why it did not work; where that was for lack of a secure session, in a sentence that ends with what to do."""
+    if isinstance(error, OSError) and error.strerror and error.filename is None:
+        return error.strerror
     if not isinstance(error, HandshakeFailed):
         return str(error) or ("no answer" if isinstance(error, TimedOut) else type(error).__name__)
     if error.alert is None:

@@ -184,18 +184,26 @@ def open_raw(path: str, speed: int) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise OSError(error.errno, f"cannot open {path}: {error.strerror}", path) from None
+        raise OSError(error.errno, f"cannot open {path}: {error.strerror}") from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        tty.setraw(descriptor, termios.TCSANOW)
-        attributes = termios.tcgetattr(descriptor)
-        attributes[2] = (attributes[2] & ~(termios.CSTOPB | termios.CRTSCTS)) | termios.CLOCAL | termios.CREAD
-        attributes[4] = attributes[5] = getattr(termios, f"B{speed}")
-        termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
+        _take(descriptor, speed)
     except BlockingIOError:
         os.close(descriptor)
-        raise OSError(errno.EBUSY, f"cannot open {path}: it is in use", path) from None
+        raise OSError(errno.EBUSY, f"cannot open {path}: it is in use") from None
+    except OSError as error:
+        os.close(descriptor)
+        raise OSError(error.errno, f"cannot open {path}: {error.strerror}") from None
     except termios.error as error:
         os.close(descriptor)
-        raise OSError(error.args[0], f"{path} is no serial line: {error.args[1]}", path) from None
+        raise OSError(error.args[0], f"{path} is no serial line: {error.args[1]}") from None
     return descriptor
+
+
+def _take(descriptor: int, speed: int) -> None:
+    """Raises BlockingIOError where somebody has it, OSError, termios.error."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    tty.setraw(descriptor, termios.TCSANOW)
+    attributes = termios.tcgetattr(descriptor)
+    attributes[2] = (attributes[2] & ~(termios.CSTOPB | termios.CRTSCTS)) | termios.CLOCAL | termios.CREAD
+    attributes[4] = attributes[5] = getattr(termios, f"B{speed}")
+    termios.tcsetattr(descriptor, termios.TCSANOW, attributes)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path as FilePath
@@ -11,6 +14,7 @@ from typing import Any
 import pytest
 
 from lwm2m.client import Client, State
+from lwm2m.client.alerts import reason
 from lwm2m.coap.endpoint import RequestFailed, Unreachable
 from lwm2m.coap.line import Line
 from lwm2m.coap.message import Peer
@@ -187,11 +191,26 @@ async def test_a_line_in_use_or_none_at_all_is_an_error_with_a_sentence(cable: C
     async with Ends(cable):
         with pytest.raises(OSError, match="in use"):
             await SerialLine(Line(cable.left)).open(Heard())
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(OSError, match="No such file") as refused:
         await SerialLine(Line(str(tmp_path / "missing"))).open(Heard())
+    assert reason(refused.value) == f"cannot open {tmp_path / 'missing'}: No such file or directory"
     (tmp_path / "text").write_text("no terminal")
     with pytest.raises(OSError, match="is no serial line"):
         await SerialLine(Line(str(tmp_path / "text"))).open(Heard())
+
+
+async def test_a_line_that_cannot_be_locked_is_closed_again(cable: Cable, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def lock(descriptor: int, _how: int) -> None:
+        tried.append(descriptor)
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", lock)
+    with pytest.raises(OSError, match=f"cannot open {cable.left}: No locks available"):
+        await SerialLine(Line(cable.left)).open(Heard())
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(tried[0])
 
 
 MTUS = pytest.mark.parametrize("mtu", [1280, 128])
