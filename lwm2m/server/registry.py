@@ -1,7 +1,8 @@
 """Who is registered, since when, until when. Pure: `now` and `wall` are arguments, and what changed is returned.
 
 * An endpoint has at most one registration; a second Register replaces it, and the old id is known no more.
-* A registration belongs to the identity that made it; nobody else updates, ends or replaces it.
+* A registration belongs to the identity that made it; nobody else updates, ends or replaces it. One that was made
+  without an identity yields to a Register of whoever has proved one.
 * Its address is that of the latest Register or Update.
 """
 
@@ -140,9 +141,10 @@ class Registry:
         return self._identities.get(registration.peer) == registration.identity
 
     def register(self, operation: Register, peer: Peer, now: float, wall: float) -> RegistrationChange:
-        """Raises BadRequest when the endpoint is another identity's, RequestEntityTooLarge, ServiceUnavailable."""
+        """Whether the peer may be this endpoint was asked before. Raises BadRequest when the endpoint is another
+        identity's, RequestEntityTooLarge, ServiceUnavailable."""
         before = self._by_endpoint.get(operation.endpoint)
-        if before is not None and before.identity != peer.identity:
+        if before is not None and before.identity not in (None, peer.identity):
             raise BadRequest("the endpoint name is not yours")
         if before is None and len(self) >= self._limits.max_registrations:
             raise ServiceUnavailable("no more registrations")

@@ -155,6 +155,19 @@ async def test_a_server_with_a_store_may_be_told_to_serve_others_without_securit
         assert await code_of(endpoint, register("lamp"), peer()) is Code.BAD_REQUEST
 
 
+async def test_a_name_that_was_taken_without_security_goes_to_the_owner_of_its_certificate(
+    endpoint: SecureEndpoint,
+) -> None:
+    async with Server([endpoint], admission=Admission(MemorySecurity((LAMP,)), nosec=True)) as server:
+        taken = await registered(endpoint, "fan", peer())
+        assert await code_of(endpoint, register("fan"), peer(40002, "x509:other")) is Code.BAD_REQUEST
+        assert server.registration("fan").location == taken
+        await registered(endpoint, "fan", FAN_PEER)
+        assert server.registration("fan").identity == "x509:fan"
+        assert await code_of(endpoint, Request(Code.POST, taken), peer()) is Code.NOT_FOUND
+        assert await code_of(endpoint, register("fan"), peer()) is Code.BAD_REQUEST
+
+
 async def test_credentials_that_are_taken_back_end_sessions_and_registration(
     server: Server, endpoint: SecureEndpoint
 ) -> None:
