@@ -11,6 +11,8 @@ class LwM2MError(Exception):
     """A refusal with its code; the text goes on the wire as the diagnostic payload, so it never holds a secret."""
 
     code: ClassVar[Code]
+    max_age: ClassVar[int | None] = None
+    """Seconds after which to ask again, where that may help. RFC 7252 §5.9.3.4"""
 
     def __init__(self, diagnostic: str = "") -> None:
         super().__init__(diagnostic)
@@ -78,6 +80,7 @@ class NotImplementedByPeer(LwM2MError):
 
 class ServiceUnavailable(LwM2MError):
     code = Code.SERVICE_UNAVAILABLE
+    max_age = 60
 
 
 class GatewayTimeout(LwM2MError):

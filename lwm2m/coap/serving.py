@@ -317,7 +317,7 @@ def _repeated_key(incoming: Incoming) -> Hashable:
 
 
 def _refused(refusal: LwM2MError) -> Response:
-    return Response(refusal.code, refusal.diagnostic.encode())
+    return Response(refusal.code, refusal.diagnostic.encode(), max_age=refusal.max_age)
 
 
 def _refusal_of(error: BaseException) -> Response:

@@ -39,8 +39,6 @@ log = logging.getLogger(__name__)
 
 OSCORE_VERSION = (2, 0)
 """The version of object 21 that calls bytes bytes; earlier ones have text with the same meaning."""
-BUSY_FOR = 60
-"""Seconds after which a client may ask again that met too many others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +178,7 @@ class BootstrapServer:
         try:
             self._begin(way, request_from_coap(request), peer)
         except LwM2MError as error:
-            max_age = BUSY_FOR if isinstance(error, ServiceUnavailable) else None
-            return Response(error.code, error.diagnostic.encode(), max_age=max_age)
+            return Response(error.code, error.diagnostic.encode(), max_age=error.max_age)
         return Response(Code.CHANGED)
 
     def _begin(self, way: Endpoint, request: BootstrapRequest, peer: Peer) -> None:

@@ -78,7 +78,7 @@ class Intake:
             change = self._change(operation, peer)
             durable = self._commit((change,))
         except LwM2MError as error:
-            return Response(error.code, error.diagnostic.encode())
+            return Response(error.code, error.diagnostic.encode(), max_age=error.max_age)
         except StoreError:
             return _not_stored(peer)
         if durable is None:

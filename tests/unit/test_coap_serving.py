@@ -169,7 +169,8 @@ async def test_a_peer_that_keeps_its_handlers_busy_is_told_so() -> None:
 
     desk.device.answer = lambda _: slowly()
     desk.hands(Code.GET)
-    assert desk.asks(Code.GET).code == Code.SERVICE_UNAVAILABLE
+    refusal = desk.asks(Code.GET)
+    assert (refusal.code, refusal.options) == (Code.SERVICE_UNAVAILABLE, {MAX_AGE: (b"\x3c",)})
     assert desk.hands(Code.GET, peer=OTHER).answered is None
     await desk.conversation.stop()
 

@@ -203,6 +203,13 @@ async def test_a_store_that_hangs_does_not_keep_the_server_from_stopping(
     await asyncio.wait([waiting])
 
 
+async def test_a_full_server_says_when_to_ask_again(endpoint: MemoryEndpoint) -> None:
+    async with Server([endpoint], limits=ServerLimits(max_registrations=1)):
+        await registered(endpoint, "a")
+        answer = await endpoint.receive(register("b"), peer())
+        assert (answer.code, answer.max_age) == (Code.SERVICE_UNAVAILABLE, 60)
+
+
 # Identities
 
 
