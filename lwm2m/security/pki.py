@@ -210,12 +210,14 @@ class ClientCheck:
         return self._key(proof.spki) if isinstance(proof, PeerKey) else self._chain(proof)
 
     def revoked(self) -> set[str]:
-        """The identities that were taken here and would be refused today, because a certificate was revoked since.
-        What is not known today, as when a list is out of date, changes nothing. Safe to call in a thread."""
+        """The identities that were taken here with a certificate that would be refused today, because it was revoked
+        since; once for each certificate, so that the next one of the same name is left alone. What is not known
+        today, as when a list is out of date, changes nothing. Safe to call in a thread."""
         wall = self._wall()
-        return {
-            identity for (identity, _), path in list(self._paths.items()) if self._revocation.is_revoked(path, wall)
-        }
+        found = [key for key, path in list(self._paths.items()) if self._revocation.is_revoked(path, wall)]
+        for key in found:
+            self._paths.pop(key, None)
+        return {identity for identity, _ in found}
 
     def _key(self, spki: bytes) -> str:
         identity = rpk_identity(spki)

@@ -177,6 +177,21 @@ def test_of_two_certificates_with_one_name_each_counts() -> None:
     assert check.revoked() == {"x509:device"}
 
 
+def test_a_revoked_certificate_is_told_once_and_its_successor_is_left_alone() -> None:
+    renewed = CA.issues("device")
+    lists = [listed(CA.revokes(number=1))]
+    check = ClientCheck(TRUST, wall=lambda: WALL, revocation=Revocation(SOFT, lambda: lists))
+    for one in (DEVICE, renewed):
+        check(PeerChain((one.der,)))
+    lists[:] = [listed(CA.revokes(DEVICE, number=2))]
+    assert check.revoked() == {"x509:device"}
+    assert check(PeerChain((renewed.der,))) == TAKEN
+    lists[:] = [listed(CA.revokes(DEVICE, number=3))]
+    assert check.revoked() == set()
+    lists[:] = [listed(CA.revokes(DEVICE, renewed, number=4))]
+    assert check.revoked() == {"x509:device"}, "the successor is still watched"
+
+
 # OCSP
 
 RESPONDER = CA.issues("responder", (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.OCSP_SIGNING]), False))
