@@ -5,6 +5,7 @@ answers it, so that a peer which is refused hears why and a server that is refus
 
 from __future__ import annotations
 
+import logging
 import ssl
 import sys
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from lwm2m.dtls.alerts import FATAL, Alert, Fatal
 from lwm2m.dtls.connection import Closed
 from lwm2m.dtls.reading import Fields
 from lwm2m.security.credentials import CredentialsRefused
+
+log = logging.getLogger(__name__)
 
 COAP = "coap"
 """Of CoAP in ALPN. RFC 8323 §8.2"""
@@ -97,8 +100,8 @@ class TlsStream:
         except ssl.SSLError as error:
             raise failure(error) from None
         if not self._is_judged and (is_through or self._shows_enough()):
-            self._is_judged = True
             self._take_in()
+            self._is_judged = True
         self.is_open = is_through
 
     def _shows_enough(self) -> bool:
@@ -109,6 +112,9 @@ class TlsStream:
             self.identity = self._judge(Shown(certificates_of(self._tls), self._tls.selected_alpn_protocol()))
         except CredentialsRefused as refused:
             self._refuse(refused.alert, refused.sentence)
+        except Exception:  # whatever keeps the check from being made, the answer is no
+            log.exception("what a peer has shown could not be checked")
+            self._refuse(Alert.INTERNAL_ERROR, "what the peer has shown could not be checked")
 
     def _refuse(self, alert: int, sentence: str) -> None:
         """In the clear, in place of what would have answered the peer: it reads nothing else at that moment. To a
