@@ -159,7 +159,7 @@ class Admission:
         if self._told > TOLD_A_SECOND:
             return
         who = str(peer) if endpoint is None else f"{endpoint!r} at {peer}"
-        log.warning("refused %s: %s", who, reason)
+        log.info("refused %s: %s", who, reason)
         if self._listener is not None:
             self._listener(Refused(peer, reason, endpoint))
 
@@ -193,5 +193,8 @@ class Admission:
         return f"it has shown {identity!r}: add credentials that say so, or use the name of the certificate"
 
     def _needs_oscore(self, endpoint: str) -> bool:
-        info = self._store.get(endpoint)
+        try:
+            info = self._store.get(endpoint)
+        except Exception:  # `objection` has logged it
+            return False
         return info is not None and info.oscore is not None

@@ -9,6 +9,7 @@ import pytest
 
 from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.message import Code, Peer, Request
+from lwm2m.errors import BadRequest
 from lwm2m.model.content_format import ContentFormat
 from lwm2m.security.credentials import PreSharedKey
 from lwm2m.security.info import CertificateName, OscoreSecurity, SecurityInfo
@@ -250,6 +251,23 @@ async def test_a_store_that_raises_says_no(endpoint: SecureEndpoint, caplog: pyt
         with pytest.raises(Unreachable, match="has other credentials now"):
             await server.read("lamp", "/3/0/0")
         assert len(endpoint.asked) == 1
+    assert "the disk is gone" in caplog.text
+
+
+class LostSecurity(MemorySecurity):
+    def get(self, endpoint: str) -> SecurityInfo | None:
+        raise OSError(f"the disk is gone, and {endpoint} with it")
+
+
+@pytest.mark.parametrize("sender", [LAMP_PEER, peer()])
+async def test_a_store_that_cannot_say_who_there_is_says_no(
+    endpoint: SecureEndpoint, caplog: pytest.LogCaptureFixture, sender: Peer
+) -> None:
+    admission = Admission(LostSecurity((LAMP,)), nosec=True)
+    with pytest.raises(BadRequest, match="the endpoint name is not yours"):
+        admission.check("lamp", sender)
+    async with Server([endpoint], admission=admission):
+        assert await code_of(endpoint, register("lamp"), sender) is Code.BAD_REQUEST
     assert "the disk is gone" in caplog.text
 
 
