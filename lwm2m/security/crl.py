@@ -28,6 +28,8 @@ class RevocationList:
     @classmethod
     def read(cls, data: bytes, issuers: Iterable[x509.Certificate]) -> RevocationList:
         """From PEM or DER, signed by one of these. Raises ValueError with a sentence."""
+        if data.count(PEM_BEGIN) > 1:
+            raise _Refused("there is more than one revocation list in it: give each a file of its own (repeat --crl)")
         try:
             load = x509.load_pem_x509_crl if PEM_BEGIN in data else x509.load_der_x509_crl
             return cls._of(load(data), issuers)

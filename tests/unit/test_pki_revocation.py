@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -100,6 +101,17 @@ def test_an_authority_without_crl_sign_signs_no_lists() -> None:
 def test_what_is_no_list_is_said_to_be_none(data: bytes) -> None:
     with pytest.raises(ValueError, match="no revocation list that can be read"):
         listed(data)
+
+
+def test_several_lists_in_one_file_are_refused_instead_of_reading_the_first() -> None:
+    both = b"".join(pem(issuer.revokes()) for issuer in (ROOT, CA))
+    with pytest.raises(ValueError, match=r"give each a file of its own \(repeat --crl\)"):
+        listed(both, ROOT, CA)
+    assert listed(pem(CA.revokes(DEVICE))) == listed(CA.revokes(DEVICE))
+
+
+def pem(data: bytes) -> bytes:
+    return x509.load_der_x509_crl(data).public_bytes(Encoding.PEM)
 
 
 def scope(**only: bool) -> x509.IssuingDistributionPoint:
