@@ -98,16 +98,23 @@ SPREAD_OUT = "No part stands out; what is left is spread over small steps, one f
 REASONS: dict[str, str] = {
     REGISTRATIONS: "A third of the time is the server's (registry, store, event), a quarter the reading and writing of "
     "datagrams and options, of which a Register has many, a fifth the rest of CoAP (acknowledgements, duplicates, "
-    f"limits), a tenth LwM2M's parameters and links, a tenth system calls. {SPREAD_OUT}",
+    f"limits), a tenth LwM2M's parameters and links, a tenth system calls. In microseconds, each "
+    "measured alone on a quiet core: the server 12 to 15, garbage collection 4, system calls 4.5, the datagram 3, its "
+    f"request 2, the answer 2. {SPREAD_OUT}",
     UPDATES: "Three tenths of the time are the server's (registry, store, event), two tenths each the reading and "
-    "writing of datagrams and options, the rest of CoAP (acknowledgements, duplicates, limits) and system calls. "
-    f"{SPREAD_OUT}",
+    "writing of datagrams and options, the rest of CoAP (acknowledgements, duplicates, limits) and system calls. In "
+    "microseconds, each measured alone on a quiet core: the server 6 to 8, the datagram with duplicates and "
+    f"acknowledgement 5, system calls 4.5, options to a request and an answer back 3. {SPREAD_OUT}",
     UPDATES_BESIDE_LIBCOAP: "As for Updates; libcoap is C and does nothing but answer.",
     NOTIFICATIONS: "Decoding to values, which bare aiocoap does not do, is a sixth of the time. A third is the "
     "server's (which observation, the reason, the event), a fifth CoAP's (order, tokens), a sixth reading the "
-    "datagram and its options, a tenth the system call.",
+    "datagram and its options, a tenth the system call. In microseconds, each measured alone on a quiet core: the "
+    "server with the value 5 to 6, reading the datagram and finding its token 2 to 3.5, order and response 3, the "
+    "system call 1.",
     READS: "A third of the time is CoAP's own (the exchange, its retransmission and deadline), a sixth asyncio's (a "
-    "future and a turn of the loop for each), the rest datagrams, values and system calls in equal parts.",
+    "future and a turn of the loop for each), the rest datagrams, values and system calls in equal parts. In "
+    "microseconds, each measured alone on a quiet core: asking with its future 20 to 28, the server 8 to 10, the "
+    "exchange both ways 7, system calls 5.",
     SECURE_UPDATES: "Of what DTLS adds, 20 µs, the two records take 6 µs, less than half of them in AES-CCM itself, "
     "the rest in headers, nonces and the replay window. No part of the others stands out: the association of each "
     "datagram, whether it may speak as its endpoint, longer datagrams.",
