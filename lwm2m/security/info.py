@@ -100,6 +100,8 @@ class SecurityInfo:
         _check_name(self.endpoint, "an endpoint name")
         if self.tls is None and self.oscore is None:
             raise ValueError(f"{self.endpoint!r} has no credentials: give it a key, a certificate or an OSCORE context")
+        if isinstance(self.tls, PreSharedKey):
+            _check_psk_identity(self.tls.identity)
 
     @property
     def identity(self) -> str:
@@ -139,6 +141,13 @@ def _identity(credentials: ClientCredentials, endpoint: str) -> str:
 def _check_name(name: str, what: str) -> None:
     if not name or len(name) > _LONGEST_NAME or not name.isprintable():
         raise ValueError(f"{what} has 1 to {_LONGEST_NAME} characters that can be printed")
+
+
+def _check_psk_identity(identity: bytes) -> None:
+    try:
+        identity.decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("the identity of a pre-shared key is text in UTF-8 (RFC 4279 §5.1)") from None
 
 
 def _numbers(numbers: Mapping[int, int] | frozenset[int]) -> str:
