@@ -37,10 +37,20 @@ NO_LINK = ObjectLink(65535, 65535)
 Value: TypeAlias = str | int | float | bool | bytes | ObjectLink
 
 
+KEYED_OBJECTS = (0, 21)
+"""Security and OSCORE."""
+
+
 class Record(NamedTuple):
     """A value at a path. `value` None says: this exists, without a value (an empty object instance or an empty
-    multiple resource; in a list of paths, the path itself). `time` is Unix seconds. Time values are int seconds."""
+    multiple resource; in a list of paths, the path itself). `time` is Unix seconds. Time values are int seconds.
+    The repr shows no value of an object that has keys."""
 
     path: Path
     value: Value | None
     time: float | None = None
+
+    def __repr__(self) -> str:
+        hidden = self.value is not None and self.path.object_id in KEYED_OBJECTS
+        value = "(not shown)" if hidden else repr(self.value)
+        return f"Record(path={self.path!r}, value={value}, time={self.time!r})"
