@@ -131,7 +131,10 @@ def _secret(table: Table, name: str, folder: FilePath, private: Callable[[FilePa
     path: FilePath = folder / table.get(other)
     text = _read(table, other, path).decode("ascii", "replace").strip()
     private(path)
-    return _hexadecimal(table, other, text)
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise table.wrong(other, f"{path} is not hexadecimal digits") from None
 
 
 def _public_key(table: Table, folder: FilePath) -> bytes:
@@ -146,7 +149,9 @@ def _public_key(table: Table, folder: FilePath) -> bytes:
     try:
         return load_pem_public_key(data).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, UnsupportedAlgorithm):
-        raise table.wrong("public_key_file", "there is no public key in the file") from None
+        raise table.wrong(
+            "public_key_file", f"{folder / table.get('public_key_file')} holds no public key that can be read"
+        ) from None
 
 
 def _hexadecimal(table: Table, key: str, digits: str) -> bytes:

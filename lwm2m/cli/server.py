@@ -107,9 +107,8 @@ def server(
         "insecure": insecure,
     }
     try:
-        settings = server_settings(config, options)
+        asyncio.run(run(server_settings(config, options)))
     except OptionError as error:
         raise WrongUsage(str(error)) from None
     except SettingsError as error:
         raise Failed(str(error)) from None
-    asyncio.run(run(settings))

@@ -239,6 +239,39 @@ async def test_what_cannot_be_meant_is_a_sentence(folder: Path, words: str, sent
     assert len(outcome.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("program", ["server", "bootstrap-server"])
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "bad.toml cannot be read: No such file or directory"),
+        ("[[client]\n", "bad.toml is not TOML: "),
+        ('[[client]]\nendpoint = "a"\nsecurity = "psk"\nkey_file = "gone.psk"\n', "gone.psk cannot be read: No such"),
+        ('[[client]]\nendpoint = "a"\nsecurity = "psk"\nkey_file = "text.psk"\n', "text.psk is not hexadecimal digits"),
+    ],
+)
+async def test_credentials_that_cannot_be_used_are_a_sentence(
+    tmp_path: Path, program: str, content: str | None, sentence: str
+) -> None:
+    file = tmp_path / "bad.toml"
+    if content is not None:
+        file.write_text(content)
+        file.chmod(0o600)
+    (tmp_path / "text.psk").write_text("hello")
+    (tmp_path / "text.psk").chmod(0o600)
+    config = tmp_path / "bootstrap.toml"
+    config.write_text(
+        '[[configuration]]\nendpoint = "a"\n[[configuration.account]]\nuri = "coap://192.0.2.1:5683"\n'
+        "short_server_id = 1\n"
+    )
+    more = ("--config", str(config)) if program == "bootstrap-server" else ()
+    outcome = await ended(
+        await lwm2m(program, "--http", "127.0.0.1:0", "--coaps", "127.0.0.1:0", "--credentials", str(file), *more)
+    )
+    assert (outcome.code, len(outcome.err.splitlines())) == (1, 1), outcome.err
+    assert outcome.err.startswith("lwm2m: ")
+    assert sentence in outcome.err
+
+
 async def test_dtls_may_be_reached_from_other_machines(folder: Path) -> None:
     arguments = options(folder)
     arguments[1] = "0.0.0.0:0"

@@ -101,7 +101,7 @@ def test_each_file_with_keys_is_told(file: Path) -> None:
         (f'{LAMP}key_file = "lamp.psk"\n', 4, "there is to be a key or a key_file"),
         ('[[client]]\nendpoint = "x"\nsecurity = "psk"\n', 1, "there is to be a key or a key_file"),
         (LAMP.replace(f'key = "{DIGITS}"', 'key_file = "gone"'), 4, "gone cannot be read: No such file"),
-        (LAMP.replace(f'key = "{DIGITS}"', 'key_file = "fan.der"'), 4, "key_file is hexadecimal digits"),
+        (LAMP.replace(f'key = "{DIGITS}"', 'key_file = "fan.der"'), 4, "fan.der is not hexadecimal digits"),
         (
             f'[[client]]\nendpoint = "x"\nsecurity = "rpk"\npublic_key = "{DIGITS}"\n',
             3,
@@ -110,7 +110,7 @@ def test_each_file_with_keys_is_told(file: Path) -> None:
         (
             '[[client]]\nendpoint = "x"\nsecurity = "rpk"\npublic_key_file = "bad.pem"\n',
             4,
-            "there is no public key in the file",
+            "holds no public key that can be read",
         ),
         (f"{LAMP}\n{LAMP}", 7, "there is a second client lamp"),
         (LAMP + LAMP.replace('endpoint = "lamp"', 'endpoint = "x"\nidentity = "lamp"'), 6, "another endpoint has it"),
