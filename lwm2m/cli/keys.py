@@ -8,11 +8,15 @@ import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
-from typing import Annotated, TypeVar
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from lwm2m.cli.failure import Failed, FailingGroup, WrongUsage
+
+if TYPE_CHECKING:
+    from lwm2m.security.issuing import Authority
 
 keys = typer.Typer(
     name="keys",
@@ -52,7 +56,8 @@ def psk(
         f'  identity = "{_quoted(name)}"',
         f'  key_file = "{_quoted(file.name)}"',
         "",
-        f"lwm2m client --server coaps://HOST:PORT --endpoint NAME --psk-identity NAME --psk-key-file {file}",
+        f"lwm2m client --server coaps://HOST:PORT --endpoint {quote(name)} --psk-identity {quote(name)} "
+        f"--psk-key-file {_word(file)}",
     )
 
 
@@ -76,8 +81,9 @@ def rpk(name: Name, folder: Folder = HERE) -> None:
         '  security = "rpk"',
         f'  public_key_file = "{_quoted(public.name)}"',
         "",
-        f"lwm2m client --server coaps://HOST:PORT --endpoint NAME --key {private} --server-public-key SERVER.pub",
-        f"For a server: lwm2m server --coaps HOST:PORT --key {private}; its clients get {public.name}.",
+        f"lwm2m client --server coaps://HOST:PORT --endpoint {quote(name)} --key {_word(private)} "
+        "--server-public-key SERVER.pub",
+        f"For a server: lwm2m server --coaps HOST:PORT --key {_word(private)}; its clients get {public.name}.",
     )
 
 
@@ -91,7 +97,7 @@ def ca(name: Name, folder: Folder = HERE, days: Days = 3650) -> None:
     _say(
         f"{private}: the private key of the authority; for its owner only, and best kept off the servers.",
         f"{certificate}: its certificate, valid for {days} days: what --trust of servers and clients names.",
-        f"It signs with: lwm2m keys new cert NAME --ca {certificate}",
+        f"It signs with: lwm2m keys new cert NAME --ca {_word(certificate)}",
     )
 
 
@@ -115,21 +121,21 @@ def cert(
 
     The name of a client's certificate is its endpoint name.
     """
-    from lwm2m.security.issuing import Authority
-
-    authority = _made(lambda: Authority(_content(ca), _content(ca.with_suffix(".key"))), f"{ca}: ")
+    authority = _authority(ca)
+    for one in host or []:
+        _require_host(one)
     issued = _made(lambda: authority.issue(name, host or [], datetime.now(UTC), days))
     private, certificate = _write(folder, name, {".key": (PRIVATE, issued.key), ".crt": (PUBLIC, issued.certificates)})
     _say(
         f"{private}: a private key on P-256; for its owner only.",
         f"{certificate}: its certificate for {name!r}, and that of the authority.",
     )
+    shown = f"--key {_word(private)} --certificate {_word(certificate)} --trust {_word(ca)}"
     if host:
-        _say(f"lwm2m server --coaps HOST:PORT --key {private} --certificate {certificate} --trust {ca}")
+        _say(f"lwm2m server --coaps HOST:PORT {shown}")
     else:
         _say(
-            f"lwm2m client --server coaps://HOST:PORT --endpoint NAME --key {private} --certificate {certificate} "
-            f"--trust {ca}",
+            f"lwm2m client --server coaps://HOST:PORT --endpoint {quote(name)} {shown}",
             "A server that trusts the authority takes the client under this name.",
         )
 
@@ -145,6 +151,29 @@ def show(
     if not lines:
         raise Failed(f"{file} holds no key and no certificate that can be read.")
     _say(*lines)
+
+
+def _authority(file: FilePath) -> Authority:
+    """The certificate is looked at before its key. Raises Failed."""
+    from lwm2m.security.certificates import certificates_in
+    from lwm2m.security.issuing import Authority
+    from lwm2m.security.keys import FileKey
+
+    certificate, private = _content(file), file.with_suffix(".key")
+    _made(lambda: certificates_in(certificate), f"{file}: ")
+    key = _content(private)
+    _made(lambda: FileKey.from_pem(key), f"{private}: ")
+    return _made(lambda: Authority(certificate, key), f"{file}: ")
+
+
+def _require_host(host: str) -> None:
+    """Raises WrongUsage."""
+    from lwm2m.security.issuing import require_host
+
+    try:
+        require_host(host)
+    except ValueError as error:
+        raise WrongUsage(f"{error}.") from None
 
 
 def _made(make: Callable[[], Made], before: str = "") -> Made:
@@ -165,7 +194,9 @@ def _write(folder: FilePath, name: str, contents: dict[str, tuple[int, bytes]]) 
     """By suffix, with the mode; nothing is overwritten. Raises Failed."""
     if not name or not name.isprintable():
         raise WrongUsage("a name has at least one character, and all of them can be printed.")
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "key"
+    stem = re.sub(r"[^\w.-]+", "-", name).strip("-.")
+    if not stem:
+        raise WrongUsage(f"nothing of {name!r} can be in the name of a file: take a name with letters or digits.")
     files = [folder / f"{stem}{suffix}" for suffix in contents]
     for file in files:
         if file.exists():
@@ -191,6 +222,11 @@ def _public_pem(spki: bytes) -> bytes:
 
 def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _word(file: FilePath) -> str:
+    """For a shell."""
+    return quote(str(file))
 
 
 def _say(*lines: str) -> None:

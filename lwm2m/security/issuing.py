@@ -3,6 +3,7 @@ argument; keys are from the operating system's source of randomness."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from ipaddress import ip_address
@@ -16,6 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from lwm2m.security.certificates import certificates_in
 from lwm2m.security.keys import FileKey
 
+_HOST = re.compile(r"(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 LONGEST_NAME = 64
 """Of a common name. RFC 5280, Appendix A.1"""
 AGE = timedelta(minutes=5)
@@ -99,15 +101,23 @@ def _named(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
+def require_host(host: str) -> None:
+    """An address, or a name of letters, digits and hyphens between dots. Raises ValueError."""
+    _general_name(host)
+
+
 def _general_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ip_address(host))
     except ValueError:
         pass
     try:
-        return x509.DNSName(host.encode("idna").decode())
+        name = host.encode("idna").decode()
     except UnicodeError:
         raise ValueError(f"{host!r} is not the name of a host") from None
+    if not _HOST.fullmatch(name):
+        raise ValueError(f"{host!r} is not the name of a host")
+    return x509.DNSName(name)
 
 
 def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:

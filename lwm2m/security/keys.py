@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 _SIGNATURE = ec.ECDSA(hashes.SHA256())
+_UNREADABLE = "there is no private key that can be read, neither PEM nor DER"
 
 
 class FileKey:
@@ -43,19 +44,21 @@ class FileKey:
     def from_der(cls, data: bytes) -> FileKey:
         """PKCS#8 or SEC 1, as in /0/x/5. Raises ValueError."""
         try:
-            return cls._of(serialization.load_der_private_key(data, None))
-        except (TypeError, UnsupportedAlgorithm):
-            raise ValueError("the private key cannot be read") from None
+            key = serialization.load_der_private_key(data, None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise ValueError(_UNREADABLE) from None
+        return cls._of(key)
 
     @classmethod
     def from_pem(cls, data: bytes) -> FileKey:
         """Raises ValueError."""
         try:
-            return cls._of(serialization.load_pem_private_key(data, None))
+            key = serialization.load_pem_private_key(data, None)
         except TypeError:
             raise ValueError("the private key is encrypted; decrypt it first") from None
-        except UnsupportedAlgorithm:
-            raise ValueError("the private key cannot be read") from None
+        except (ValueError, UnsupportedAlgorithm):
+            raise ValueError(_UNREADABLE) from None
+        return cls._of(key)
 
     @classmethod
     def generate(cls) -> FileKey:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,6 +65,15 @@ def test_a_pre_shared_key_fits_into_the_credentials_as_printed(folder: Path) -> 
     assert (info.endpoint, info.tls) == ("lamp-1", PreSharedKey(b"lamp-1", key))
 
 
+@pytest.mark.usefixtures("folder")
+def test_what_comes_next_is_printed_for_a_shell() -> None:
+    keys("new", "ca", "ca")
+    for made in (("psk", "a lamp"), ("rpk", "a fan"), ("cert", "a bell", "--ca", "ca.crt")):
+        (told,) = (line for line in keys("new", *made).out.splitlines() if line.startswith("lwm2m client "))
+        words = shlex.split(told)
+        assert words[words.index("--endpoint") + 1] == made[1]
+
+
 def test_a_raw_public_key_fits_into_the_credentials_as_printed(folder: Path) -> None:
     outcome = keys("new", "rpk", "lamp-2")
     assert (mode(folder / "lamp-2.key"), mode(folder / "lamp-2.pub")) == (0o600, 0o644)
@@ -112,7 +122,9 @@ def test_nothing_is_overwritten(folder: Path) -> None:
     assert not (folder / "lamp.pub").exists()
 
 
-@pytest.mark.parametrize(("name", "file"), [("urn:dev:1", "urn-dev-1.psk"), ("../../x", "x.psk"), ("ä/ö", "key.psk")])
+@pytest.mark.parametrize(
+    ("name", "file"), [("urn:dev:1", "urn-dev-1.psk"), ("../../x", "x.psk"), ("ä/ö", "ä-ö.psk"), ("ü", "ü.psk")]
+)
 def test_any_endpoint_name_makes_a_file_in_the_folder(folder: Path, name: str, file: str) -> None:
     outcome = keys("new", "psk", name, "--folder", "made")
     assert [found.name for found in (folder / "made").iterdir()] == [file]
@@ -127,7 +139,10 @@ def test_any_endpoint_name_makes_a_file_in_the_folder(folder: Path, name: str, f
         (("new", "cert", "lamp", "--ca", "mixed.crt"), 1, "mixed.crt: the private key is not that of the certificate."),
         (("new", "cert", "lamp", "--ca", "text.crt"), 1, "text.crt: there is no certificate that can be read"),
         (("new", "cert", "x" * 65, "--ca", "ca.crt"), 1, "the name in a certificate has 1 to 64 characters."),
-        (("new", "cert", "new", "--ca", "ca.crt", "--host", "a..b"), 1, "'a..b' is not the name of a host."),
+        (("new", "cert", "lamp", "--ca", "broken.crt"), 1, "lwm2m: broken.key: there is no private key that can be"),
+        (("new", "cert", "new", "--ca", "ca.crt", "--host", "a..b"), 2, "'a..b' is not the name of a host."),
+        (("new", "cert", "new", "--ca", "ca.crt", "--host", "bad host"), 2, "'bad host' is not the name of a host."),
+        (("new", "ca", "../.."), 2, "nothing of '../..' can be in the name of a file"),
         (("new", "psk", ""), 2, "a name has at least one character"),
         (("new", "psk", "lamp", "--folder", "text.crt/x"), 1, "cannot be written"),
         (("show", "text.crt"), 1, "text.crt holds no key and no certificate that can be read."),
@@ -139,8 +154,9 @@ def test_what_is_wrong_is_a_sentence(folder: Path, arguments: tuple[str, ...], c
     keys("new", "cert", "lamp", "--ca", "ca.crt")
     (folder / "mixed.crt").write_bytes((folder / "ca.crt").read_bytes())
     (folder / "mixed.key").write_bytes((folder / "lamp.key").read_bytes())
+    (folder / "broken.crt").write_bytes((folder / "ca.crt").read_bytes())
+    (folder / "broken.key").write_text("hello")
     (folder / "text.crt").write_text("hello")
-    (folder / "text.key").write_text("hello")
     outcome = keys(*arguments)
     assert outcome.code == code
     assert sentence in outcome.err
