@@ -288,6 +288,7 @@ async def test_a_registration_that_was_kept_ends_when_its_identity_may_not_be_it
 async def test_of_many_refusals_some_are_told(caplog: pytest.LogCaptureFixture) -> None:
     now = 100.0
     told: list[Refused] = []
+    caplog.set_level("INFO")
     admission = Admission(MemorySecurity(), clock=lambda: now)
     await admission.open((), _nothing, told.append)
     for _ in range(1000):
