@@ -7,6 +7,7 @@ import logging
 from abc import ABC, abstractmethod
 from contextlib import suppress
 
+from lwm2m.address import Address
 from lwm2m.coap.aiocoap_connection import Connection, Liveness, Owner
 from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.guard import Limits
@@ -92,6 +93,8 @@ class ConnectionPool(ABC):
                     await connection.ready.wait()
             except TimeoutError:
                 raise Unreachable(f"{host} does not answer") from None
+            except ConnectionRefusedError as error:
+                raise Unreachable(f"nobody listens at {Address(host, port)}") from error
             except OSError as error:
                 raise Unreachable(error.strerror or str(error)) from error
             if not connection.is_ready:

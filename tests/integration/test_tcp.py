@@ -205,6 +205,13 @@ async def test_stopping_says_release() -> None:
         assert await peer.receive() == b""
 
 
+async def test_where_nobody_listens_is_told(endpoint: ConnectedEndpoint) -> None:
+    async with scripted_server() as (uri, _):
+        pass
+    with pytest.raises(Unreachable, match=rf"^nobody listens at {uri.partition('//')[2]}$"):
+        await endpoint.peer(uri)
+
+
 @pytest.mark.parametrize("goodbye", [bytes((0x00, RELEASE)), bytes((0x00, ABORT)), b""])
 async def test_what_waits_for_an_answer_fails_when_the_connection_ends(
     endpoint: ConnectedEndpoint, goodbye: bytes
