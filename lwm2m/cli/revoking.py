@@ -26,7 +26,7 @@ class Revoking:
         self._answers = OcspAnswers()
         self._open = AsyncExitStack()
         chosen = RevocationPolicy(policy or ("soft" if lists else "off"))
-        self.revocation = Revocation(chosen, self._lists.lists, self._answers.find)
+        self.revocation = Revocation(chosen, self._lists.lists, self._answers.find, self._answers.kept)
 
     async def __aenter__(self) -> Revoking:
         if self.revocation.is_checked:

@@ -22,7 +22,7 @@ from lwm2m.security.finding import Finding, Status
 from lwm2m.security.ocsp import OcspRefused, ocsp_status
 
 FindAnswer: TypeAlias = Callable[[x509.Certificate, x509.Certificate], bytes | None]
-"""The OCSP answer at hand for a certificate and its issuer; whoever is asked may begin to fetch one."""
+"""The OCSP answer at hand for a certificate and its issuer."""
 
 
 class RevocationPolicy(Enum):
@@ -35,11 +35,13 @@ class RevocationPolicy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """Where to look, and how strictly."""
+    """Where to look, and how strictly. Whoever is asked by `find_answer` may begin to fetch one; `kept_answer` is for
+    those of which the peer sent a good answer itself: a look at what is there."""
 
     policy: RevocationPolicy = RevocationPolicy.OFF
     lists: Callable[[], Iterable[RevocationList]] = field(default=tuple, repr=False)
     find_answer: FindAnswer = field(default=lambda _certificate, _issuer: None, repr=False)
+    kept_answer: FindAnswer = field(default=lambda _certificate, _issuer: None, repr=False)
 
     @property
     def is_checked(self) -> bool:
@@ -77,8 +79,8 @@ class Revocation:
     ) -> Finding:
         """The worst of what is known; what says nothing counts only when nothing else says anything."""
         findings = [] if stapled is None else [_stapled(stapled, certificate, issuer, wall)]
-        if not any(finding.status is Status.GOOD for finding in findings):
-            findings += self._answered(certificate, issuer, wall)
+        is_good = any(finding.status is Status.GOOD for finding in findings)
+        findings += _answered(self.kept_answer if is_good else self.find_answer, certificate, issuer, wall)
         findings += self._listed(certificate, issuer, wall)
         for status in (Status.REVOKED, Status.GOOD):
             found = next((finding for finding in findings if finding.status is status), None)
@@ -87,19 +89,22 @@ class Revocation:
         return findings[0] if findings else Finding(Status.UNKNOWN)
 
     def _kept(self, certificate: x509.Certificate, issuer: x509.Certificate, wall: float | None) -> list[Finding]:
-        return [*self._listed(certificate, issuer, wall), *self._answered(certificate, issuer, wall)]
+        return [*self._listed(certificate, issuer, wall), *_answered(self.find_answer, certificate, issuer, wall)]
 
     def _listed(self, certificate: x509.Certificate, issuer: x509.Certificate, wall: float | None) -> list[Finding]:
         return [found.finding(certificate, wall) for found in self.lists() if found.is_of(issuer)]
 
-    def _answered(self, certificate: x509.Certificate, issuer: x509.Certificate, wall: float | None) -> list[Finding]:
-        answer = self.find_answer(certificate, issuer)
-        if answer is None:
-            return []
-        try:
-            return [ocsp_status(answer, certificate, issuer, wall)]
-        except OcspRefused as refused:
-            return [Finding(Status.UNKNOWN, None, str(refused))]
+
+def _answered(
+    find: FindAnswer, certificate: x509.Certificate, issuer: x509.Certificate, wall: float | None
+) -> list[Finding]:
+    answer = find(certificate, issuer)
+    if answer is None:
+        return []
+    try:
+        return [ocsp_status(answer, certificate, issuer, wall)]
+    except OcspRefused as refused:
+        return [Finding(Status.UNKNOWN, None, str(refused))]
 
 
 def _stapled(answer: bytes, certificate: x509.Certificate, issuer: x509.Certificate, wall: float | None) -> Finding:

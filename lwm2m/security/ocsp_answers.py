@@ -37,7 +37,8 @@ class _Kept(NamedTuple):
 
 
 class OcspAnswers:
-    """`find` is for `Revocation`, `stapled` for `ServerSettings`. They find nothing new unless this is entered."""
+    """`find` and `kept` are for `Revocation`, `stapled` for `ServerSettings`. They find nothing new unless this is
+    entered."""
 
     def __init__(
         self,
@@ -75,11 +76,15 @@ class OcspAnswers:
     def find(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bytes | None:
         """None while nothing is known that is not out of date. May be called in a thread."""
         key = fingerprint(certificate), fingerprint(issuer)
-        now = self._wall()
         kept = self._kept.get(key)
-        if (kept is None or kept.again <= now) and self._loop is not None:
+        if (kept is None or kept.again <= self._wall()) and self._loop is not None:
             self._loop.call_soon_threadsafe(self._begin, key, certificate, issuer)
-        return None if kept is None or kept.until < now else kept.answer
+        return self.kept(certificate, issuer)
+
+    def kept(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bytes | None:
+        """The same without beginning to fetch."""
+        kept = self._kept.get((fingerprint(certificate), fingerprint(issuer)))
+        return None if kept is None or kept.until < self._wall() else kept.answer
 
     def stapled(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Callable[[], bytes | None]:
         """For a server's own certificate."""

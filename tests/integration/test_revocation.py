@@ -295,6 +295,24 @@ async def test_a_bad_answer_is_as_none_and_asked_for_again_after_a_pause(bad: by
             assert taken(check, server) == 44
 
 
+async def test_a_good_answer_of_the_peer_starts_no_fetch_and_hides_no_fetched_revocation() -> None:
+    clock = Clock()
+    async with http_place() as place:
+        server = CA.issues("server", responder_at(place.uri))
+        async with OcspAnswers(wall=clock) as answers:
+            revocation = Revocation(HARD, find_answer=answers.find, kept_answer=answers.kept)
+            check = ServerCheck(trust=TRUST, wall=clock, revocation=revocation)
+            stapling = PeerChain((server.der,), CA.answers(server))
+            place.content = CA.answers(server, revoked=True)
+            assert check(stapling) == "x509:server"
+            await fetched(answers)
+            assert not place.asked
+            assert taken(check, server) == 40
+            await fetched(answers)
+            with pytest.raises(CredentialsRefused, match="was revoked"):
+                check(stapling)
+
+
 async def test_a_certificate_without_a_responder_is_never_asked_about() -> None:
     async with OcspAnswers(wall=Clock()) as answers:
         assert answers.find(SERVER.certificate, CA.certificate) is None
