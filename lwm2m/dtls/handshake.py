@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+from abc import ABC, abstractmethod
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -44,7 +45,7 @@ CHANGE_CIPHER = ChangeCipher.CHANGE_CIPHER
 Step: TypeAlias = Message | ChangeCipher
 
 
-class Handshake:
+class Handshake(ABC):
     """One end. `on_message` takes the messages of the other end in their order and returns what to send; `is_done`
     then says whether the association stands. Every secret goes with the object."""
 
@@ -73,8 +74,8 @@ class Handshake:
             raise Fatal(Alert.UNEXPECTED_MESSAGE, "a handshake message comes in the wrong epoch")
         return self._on_message(message)
 
-    def _on_message(self, message: Message) -> list[Step]:
-        raise NotImplementedError
+    @abstractmethod
+    def _on_message(self, message: Message) -> list[Step]: ...
 
     def _say(self, kind: MessageType, body: bytes) -> Message:
         message = Message(kind, self._next_number, body)
