@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -49,10 +49,13 @@ async def run(config: FilePath | None, options: Mapping[str, Any]) -> None:
     endpoints = [*coap_endpoints(settings, tracer, security.oscore), *security.endpoints(settings, tracer)]
     store = MemoryConfigurations() if settings.state is None else SqliteConfigurations(settings.state)
     server = BootstrapServer(endpoints, configs, definitions, store, admission=security.admission)
+
+    def tell() -> Coroutine[Any, Any, None]:
+        security.tell_if_nobody_can_come(settings)
+        return _tell(server, server.events())
+
     async with security.revoking:
-        await serve_until_stopped(
-            server, endpoints, bootstrap_app(server, security.own), settings, lambda: _tell(server, server.events())
-        )
+        await serve_until_stopped(server, endpoints, bootstrap_app(server, security.own), settings, tell)
 
 
 async def _tell(server: BootstrapServer, events: BootstrapEventStream) -> None:

@@ -32,6 +32,11 @@ from lwm2m.security.token_uri import SCHEME as TOKEN
 from lwm2m.server import Admission
 from lwm2m.server.store.sqlite_security import SqliteSecurity
 
+NOBODY = (
+    "lwm2m: nobody can connect with security yet: name clients with --credentials, or the authority of their "
+    "certificates with --key, --certificate and --trust, or add them with PUT /api/security/clients"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Security:
@@ -55,6 +60,11 @@ class Security:
             cid_length=self.cid_length,
             ocsp=None if own is None else self.revoking.stapled(own.chain),
         )
+
+    def tell_if_nobody_can_come(self, settings: ServerSettings) -> None:
+        """Once the server has started: what it keeps names clients, too."""
+        if settings.secure_addresses and settings.trust is None and not self.admission.list():
+            typer.echo(NOBODY, err=True)
 
     def endpoints(self, settings: ServerSettings, tracer: Tracer | None) -> list[Endpoint]:
         """Not started yet; none where none is asked for. Raises Failed."""

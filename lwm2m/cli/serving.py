@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from functools import partial
 from pathlib import Path as FilePath
+from typing import Any
 
 import typer
 
@@ -33,10 +34,13 @@ async def run(settings: ServerSettings) -> None:
     security = security_of(settings, FILE_NAME)
     endpoints = [*coap_endpoints(settings, tracer, security.oscore), *security.endpoints(settings, tracer)]
     server = Server(endpoints, definitions=definitions, store=_store(settings.state), admission=security.admission)
+
+    def tell() -> Coroutine[Any, Any, None]:
+        security.tell_if_nobody_can_come(settings)
+        return _tell(server, server.events())
+
     async with security.revoking:
-        await serve_until_stopped(
-            server, endpoints, app(server, coap_log, security.own), settings, lambda: _tell(server, server.events())
-        )
+        await serve_until_stopped(server, endpoints, app(server, coap_log, security.own), settings, tell)
 
 
 def _trace(tracers: Sequence[Tracer], traced: Traced) -> None:

@@ -199,6 +199,15 @@ async def test_a_bootstrap_server_asks_who_calls_as_well(folder: Path) -> None:
             assert (await line(server.process)).startswith("+ lamp asked by 127.0.0.1:")
 
 
+async def test_a_server_that_nobody_can_connect_to_yet_says_what_is_missing(folder: Path) -> None:
+    secure = ("--coaps", "127.0.0.1:0", "--http", "127.0.0.1:0")
+    for arguments, lines in ((secure, 1), (options(folder), 0)):
+        async with running("server", *arguments) as (server, _):
+            server.process.send_signal(signal.SIGTERM)
+            outcome = await ended(server.process)
+        assert outcome.err.count("\n") == outcome.err.count("nobody can connect with security yet") == lines
+
+
 async def test_files_with_keys_that_others_can_read_are_told(tmp_path: Path) -> None:
     credentials = tmp_path / "credentials.toml"
     credentials.write_text(CREDENTIALS)
