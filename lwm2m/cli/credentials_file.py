@@ -59,10 +59,16 @@ def read_credentials(path: FilePath, private: Callable[[FilePath], None]) -> tup
     for name in file.document:
         if name != "client":
             raise file.wrong(None, name, f"there is no setting {name!r} outside [[client]]")
-    private(path)
+    told: set[FilePath] = set()
+
+    def once(secret: FilePath) -> None:
+        if secret not in told:
+            told.add(secret)
+            private(secret)
+
     kept = MemorySecurity()
     for table in tables(file, "client", file.document.get("client", []), _CLIENT):
-        info = _client(file, table, private)
+        info = _client(file, table, once)
         if kept.get(info.endpoint) is not None:
             raise table.wrong("endpoint", f"there is a second client {info.endpoint}")
         with _told(table, "endpoint"):
@@ -104,7 +110,6 @@ def _oscore(file: TomlFile, client: Table, private: Callable[[FilePath], None]) 
 def read_oscore(path: FilePath, private: Callable[[FilePath], None]) -> OscoreSecurity:
     """The one context in a file, with what [client.oscore] has. Raises SettingsError naming file and line."""
     file = TomlFile(path)
-    private(path)
     return _oscore_in(Table(file, "the file", file.document, _OSCORE), path.parent, private)
 
 
@@ -127,6 +132,7 @@ def _secret(table: Table, name: str, folder: FilePath, private: Callable[[FilePa
     if (name in table) == (other in table):
         raise table.wrong(name, f"there is to be a {name} or a {other}")
     if name in table:
+        private(table.path)
         return _hexadecimal(table, name, table.get(name))
     path: FilePath = folder / table.get(other)
     text = _read(table, other, path).decode("ascii", "replace").strip()

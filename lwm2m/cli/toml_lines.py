@@ -56,6 +56,7 @@ class Table:
         self, file: TomlFile, name: str, values: object, kinds: Mapping[str, type], line: int | None = None
     ) -> None:
         self.line = line
+        self.path = file.path
         self._file = file
         self._name = name
         if not isinstance(values, dict):

@@ -83,7 +83,11 @@ def test_each_file_with_keys_is_told(file: Path) -> None:
     file.write_text(LAMP.replace(f'key = "{DIGITS}"', 'key_file = "lamp.psk"'))
     told: list[str] = []
     read_credentials(file, lambda path: told.append(path.name))
-    assert told == ["credentials.toml", "lamp.psk"]
+    assert told == ["lamp.psk"]
+    file.write_text(LAMP + VALVE + OSCORE)
+    told.clear()
+    read_credentials(file, lambda path: told.append(path.name))
+    assert told == ["credentials.toml"]
 
 
 @pytest.mark.parametrize(
