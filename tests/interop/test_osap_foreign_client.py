@@ -222,6 +222,7 @@ async def test_a_broken_connection_goes_on_without_subscribing_again(chain):
     values: dict[str, Any] = {}
     device.thing = lamp(values)
     await device.shadow("LightControl", "Brightness", 40)
+    await chain.becomes(LAMP, "/3311/0/5851", 40)
     await device.vanish()
     assert await device.connect(full=False) == 0
     node = {"kind": "singleResource", "id": 5851, "type": "integer", "value": "7"}
@@ -235,6 +236,7 @@ async def test_the_goodbye_to_the_old_connection_may_come_after_the_new_one_is_t
     values: dict[str, Any] = {}
     device.thing = lamp(values)
     await device.shadow("LightControl", "Brightness", 40)
+    await chain.becomes(LAMP, "/3311/0/5851", 40)
     old = device.let_go()
     assert await device.connect(full=False) == 0
     old.write(b"\xe0\0")
