@@ -113,7 +113,8 @@ async def test_large_bodies_go_both_ways_in_blocks(
     assert thermometer.value == body
     await client("-m", "get", "-b", size, "-o", str(received), f"{served.uri}/x")
     assert received.read_bytes() == body
-    assert [request.method for request in thermometer.seen] == [Code.PUT, Code.GET]
+    methods = [request.method for request in thermometer.seen]
+    assert methods in ([Code.PUT, Code.GET], [Code.PUT, Code.GET, Code.GET]), "a GET runs again where it is challenged"
 
 
 async def test_a_body_over_the_limit_is_4_13(served: Endpoint, thermometer: Thermometer, tmp_path: Path) -> None:
