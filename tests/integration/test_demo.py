@@ -11,6 +11,7 @@ import time
 import pytest
 
 from benchmarks.two_hundred_devices import Fleet
+from lwm2m import Registration
 from osap_bridge.demo import LAMP, SENSOR, Demo
 from osap_bridge.demo_keys import Certificates
 from osap_bridge.secure_demo import SecureDemo, SecureStory
@@ -87,7 +88,13 @@ async def test_an_identity_that_is_not_the_expected_one_fails_the_secured_story(
     monkeypatch.setattr("osap_bridge.story.STEP_WITHIN", 2.0)
     async with SecureDemo("per-device", interval=3600.0) as demo:
         registration = demo.server.registration
-        monkeypatch.setattr(demo.server, "registration", lambda _: registration(demo.endpoint_of(SENSOR)))
+        sensor = demo.endpoint_of(SENSOR)
+
+        def taken_for_the_sensor(endpoint: str) -> Registration:
+            is_there = any(each.endpoint == sensor for each in demo.server.registrations())
+            return registration(sensor if is_there else endpoint)
+
+        monkeypatch.setattr(demo.server, "registration", taken_for_the_sensor)
         story = SecureStory(demo)
         wrong = [result async for result in story.tell() if not result.ok]
     assert {result.expected for result in wrong} >= {f"x509:osap:{LAMP}", "oscore:01"}
