@@ -8,11 +8,11 @@ from lwm2m.address import Address
 from lwm2m.attributes import Attributes
 from lwm2m.client import Actuator, Client, DataModel
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
-from lwm2m.coap.connected import TcpEndpoint, WebSocketEndpoint
 from lwm2m.coap.endpoint import Endpoint, Limits, Rejected, RequestFailed, TimedOut, TooBusy, Unreachable
 from lwm2m.coap.message import Code, Peer
-from lwm2m.coap.oscore_contexts import Oscore
+from lwm2m.coap.object_security.contexts import Oscore
 from lwm2m.coap.stacks import Dtls, open_endpoint
+from lwm2m.coap.streams.connected import TcpEndpoint, WebSocketEndpoint
 from lwm2m.codec import decode, encode
 from lwm2m.dtls.settings import ServerSettings as DtlsServer
 from lwm2m.errors import LwM2MError

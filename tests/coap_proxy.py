@@ -12,11 +12,11 @@ from lwm2m.coap.carrier import Incoming, Withdraw
 from lwm2m.coap.endpoint import Delivery, Limits, RequestFailed, Transmission
 from lwm2m.coap.exchange import Exchanges
 from lwm2m.coap.guard import Guard
+from lwm2m.coap.links.udp import UdpLink
 from lwm2m.coap.message import Code, Peer
-from lwm2m.coap.oscore_option import OSCORE
-from lwm2m.coap.outer_blocks import block_of
+from lwm2m.coap.object_security.option import OSCORE
+from lwm2m.coap.object_security.outer_blocks import block_of
 from lwm2m.coap.packet import BLOCK1, BLOCK2, OBSERVE, Packet
-from lwm2m.coap.udp import UdpLink
 
 Tamper = Callable[[Packet], Packet | None]
 """What goes on in place of a message; None: nothing."""

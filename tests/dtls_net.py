@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 from lwm2m.coap.carrier import Room
-from lwm2m.coap.dtls_link import DtlsLink
 from lwm2m.coap.link import Receiver
+from lwm2m.coap.links.dtls_link import DtlsLink
 from lwm2m.coap.message import Peer
 from lwm2m.coap.uri import parse_uri as parse_plain
 from lwm2m.dtls.connection import Closed

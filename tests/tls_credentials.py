@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
-from lwm2m.coap.dtls_link import ClientSecurity, Refused
-from lwm2m.coap.tls_settings import Tls
+from lwm2m.coap.links.dtls_link import ClientSecurity, Refused
+from lwm2m.coap.streams.tls_settings import Tls
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.security.certificate_status import NOT_CHECKED, Revocation
 from lwm2m.security.credentials import CertificateChain

@@ -16,10 +16,10 @@ from lwm2m.cli.revoking import Revoking
 from lwm2m.cli.settings import ServerSettings
 from lwm2m.coap.endpoint import Endpoint, Tracer
 from lwm2m.coap.message import Peer
-from lwm2m.coap.oscore_contexts import Oscore
+from lwm2m.coap.object_security.contexts import Oscore
 from lwm2m.coap.stacks import WITH_DTLS, Dtls, open_endpoint
-from lwm2m.coap.tls import TlsEndpoint
-from lwm2m.coap.tls_settings import Tls
+from lwm2m.coap.streams.tls import TlsEndpoint
+from lwm2m.coap.streams.tls_settings import Tls
 from lwm2m.dtls.connection import Closed
 from lwm2m.dtls.settings import ServerSettings as DtlsSettings
 from lwm2m.security.info import SecurityInfo

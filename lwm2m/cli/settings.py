@@ -12,8 +12,8 @@ from typing import Any
 
 from lwm2m.address import Address
 from lwm2m.cli.toml_lines import SettingsError, Table, TomlFile
-from lwm2m.coap.line import SCHEME as SERIAL
-from lwm2m.coap.line import Line
+from lwm2m.coap.links.line import SCHEME as SERIAL
+from lwm2m.coap.links.line import Line
 
 STACKS = ("aiocoap", "datagram")
 POLICIES = ("off", "soft", "hard")

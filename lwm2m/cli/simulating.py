@@ -34,7 +34,7 @@ from lwm2m.client.standard_objects.simulated_device import SimulatedDevice
 from lwm2m.client.versions import in_force
 from lwm2m.coap.connecting import connecting, connecting_protected, connecting_securely
 from lwm2m.coap.endpoint import Unreachable
-from lwm2m.coap.line import is_line
+from lwm2m.coap.links.line import is_line
 from lwm2m.coap.stacks import STACKS, open_endpoint
 from lwm2m.coap.uri import place_of
 from lwm2m.model.definition import Definitions

@@ -12,8 +12,8 @@ from lwm2m.cli.failure import Failed
 from lwm2m.cli.settings import ServerSettings
 from lwm2m.coap.connecting import connecting
 from lwm2m.coap.endpoint import Endpoint, Tracer
-from lwm2m.coap.line import SCHEME as SERIAL
-from lwm2m.coap.oscore_contexts import Oscore
+from lwm2m.coap.links.line import SCHEME as SERIAL
+from lwm2m.coap.object_security.contexts import Oscore
 from lwm2m.coap.stacks import CONNECTED, open_endpoint
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import DefinitionError, with_folder

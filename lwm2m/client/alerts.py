@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lwm2m.client.security import UnusableSecurity
-from lwm2m.coap.dtls_association import Association
-from lwm2m.coap.dtls_link import HandshakeFailed
 from lwm2m.coap.endpoint import TimedOut
+from lwm2m.coap.links.dtls_association import Association
+from lwm2m.coap.links.dtls_link import HandshakeFailed
 from lwm2m.coap.message import Peer
 from lwm2m.dtls.alerts import Alert
 

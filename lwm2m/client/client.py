@@ -43,12 +43,12 @@ from lwm2m.client.transport import Sockets, Transport, Way
 from lwm2m.client.versions import in_force, said_versions
 from lwm2m.coap import stacks
 from lwm2m.coap.connecting import connecting, connecting_protected, connecting_securely
-from lwm2m.coap.dtls_link import ClientSecurity, OwnSessions
 from lwm2m.coap.endpoint import Endpoint, Limits
-from lwm2m.coap.line import SCHEME as SERIAL
-from lwm2m.coap.line import Line
+from lwm2m.coap.links.dtls_link import ClientSecurity, OwnSessions
+from lwm2m.coap.links.line import SCHEME as SERIAL
+from lwm2m.coap.links.line import Line
 from lwm2m.coap.message import Code, Peer, Request, Response
-from lwm2m.coap.oscore_contexts import Oscore
+from lwm2m.coap.object_security.contexts import Oscore
 from lwm2m.coap.stacks import Dtls
 from lwm2m.coap.uri import PORTS, letter_of, place_of
 from lwm2m.model.checking import check

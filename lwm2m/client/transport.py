@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 from lwm2m.client.local_address import local_hosts
 from lwm2m.client.security import SECURED, AccountSecurity, UnusableSecurity
-from lwm2m.coap.connected import ConnectedEndpoint
-from lwm2m.coap.dtls_link import HandshakeFailed
 from lwm2m.coap.endpoint import Endpoint, Handler, Unreachable
-from lwm2m.coap.line import SCHEME as SERIAL
+from lwm2m.coap.links.dtls_link import HandshakeFailed
+from lwm2m.coap.links.line import SCHEME as SERIAL
 from lwm2m.coap.message import Peer, Subscription
+from lwm2m.coap.streams.connected import ConnectedEndpoint
 from lwm2m.coap.uri import Place, place_of
 from lwm2m.model.path import Path
 from lwm2m.security.info import OscoreSecurity

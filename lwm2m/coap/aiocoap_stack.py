@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 from aiocoap.pipe import Pipe
 
-from lwm2m.coap.aiocoap_carrier import AiocoapCarrier
-from lwm2m.coap.aiocoap_layers import Context, Layers
-from lwm2m.coap.aiocoap_udp import UdpSocket
-from lwm2m.coap.conversation import Conversation
+from lwm2m.coap.aiocoap_udp.carrier import AiocoapCarrier
+from lwm2m.coap.aiocoap_udp.interface import UdpSocket
+from lwm2m.coap.aiocoap_udp.layers import Context, Layers
 from lwm2m.coap.endpoint import (
     AssociationLost,
     Delivery,
@@ -23,8 +22,9 @@ from lwm2m.coap.endpoint import (
     Transmission,
     Unreachable,
 )
+from lwm2m.coap.links.udp_socket import OpenSocket, bind, host_port, plain_host, resolve
 from lwm2m.coap.message import Peer, Request, Response, Subscription
-from lwm2m.coap.udp_socket import OpenSocket, bind, host_port, plain_host, resolve
+from lwm2m.coap.requests.conversation import Conversation
 from lwm2m.coap.uri import parse_uri
 
 RESOLVING_TIME = 10.0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lwm2m.coap.datagram import DatagramEndpoint
-from lwm2m.coap.dtls_link import DtlsLink
 from lwm2m.coap.endpoint import Limits, Tracer, Transmission
-from lwm2m.coap.oscore_contexts import Oscore
+from lwm2m.coap.links.dtls_link import DtlsLink
+from lwm2m.coap.object_security.contexts import Oscore
 
 
 class CoapsEndpoint(DatagramEndpoint):

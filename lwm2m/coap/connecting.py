@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from lwm2m.coap.counted_socket import Count
-from lwm2m.coap.dtls_link import ClientSecurity, OwnSessions
 from lwm2m.coap.endpoint import Endpoint, Limits, Tracer
-from lwm2m.coap.line import SCHEME as SERIAL
-from lwm2m.coap.line import Line
-from lwm2m.coap.oscore_contexts import Oscore
+from lwm2m.coap.links.counted_socket import Count
+from lwm2m.coap.links.dtls_link import ClientSecurity, OwnSessions
+from lwm2m.coap.links.line import SCHEME as SERIAL
+from lwm2m.coap.links.line import Line
+from lwm2m.coap.object_security.contexts import Oscore
 from lwm2m.coap.stacks import CONNECTED, WITH_DTLS, Dtls, open_endpoint
-from lwm2m.coap.tls import TlsEndpoint
-from lwm2m.coap.tls_settings import Tls
+from lwm2m.coap.streams.tls import TlsEndpoint
+from lwm2m.coap.streams.tls_settings import Tls
 
 
 def connecting(
@@ -23,7 +23,7 @@ def connecting(
     """What reaches servers by this scheme: over connections from a local address, over a line with its URI. It is not
     started yet. Raises ValueError."""
     if scheme == SERIAL:
-        from lwm2m.coap.serial_line import serial_endpoint  # not every platform has terminals
+        from lwm2m.coap.links.serial_line import serial_endpoint  # not every platform has terminals
 
         return serial_endpoint(Line.parse(where), limits=limits, tracer=tracer)
     return CONNECTED[scheme](where, None, limits=limits, tracer=tracer)

@@ -7,7 +7,6 @@ import os
 import random
 from collections.abc import AsyncIterator
 
-from lwm2m.coap.conversation import Conversation
 from lwm2m.coap.endpoint import (
     AssociationLost,
     Delivery,
@@ -23,8 +22,9 @@ from lwm2m.coap.guard import Guard
 from lwm2m.coap.link import Link
 from lwm2m.coap.lost_peers import LostPeers
 from lwm2m.coap.message import Peer, Request, Response, Subscription
+from lwm2m.coap.object_security.contexts import Oscore
 from lwm2m.coap.oscore import OscoreCarrier
-from lwm2m.coap.oscore_contexts import Oscore
+from lwm2m.coap.requests.conversation import Conversation
 
 SECRET_LENGTH = 32
 CHANCE = random.SystemRandom().random

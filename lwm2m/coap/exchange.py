@@ -20,9 +20,13 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count
 
-from lwm2m.coap.arrived import Arrived
 from lwm2m.coap.carrier import Incoming, Listener, Room, Serve, Settled, Withdraw
-from lwm2m.coap.datagram_format import (
+from lwm2m.coap.deadlines import NEVER
+from lwm2m.coap.endpoint import Delivery, Rejected, RequestFailed, Transmission, Unreachable
+from lwm2m.coap.guard import Guard, Limits
+from lwm2m.coap.message import Code, Peer
+from lwm2m.coap.messaging.arrived import Arrived
+from lwm2m.coap.messaging.datagram_format import (
     ACK,
     CON,
     NON,
@@ -35,14 +39,10 @@ from lwm2m.coap.datagram_format import (
     refusal,
     reset,
 )
-from lwm2m.coap.deadlines import NEVER
-from lwm2m.coap.duplicates import EXCHANGE_LIFETIME, Duplicates
-from lwm2m.coap.endpoint import Delivery, Rejected, RequestFailed, Transmission, Unreachable
-from lwm2m.coap.guard import Guard, Limits
-from lwm2m.coap.message import Code, Peer
-from lwm2m.coap.outgoing import Asked, Outgoing, PeerState, PeerStates
+from lwm2m.coap.messaging.duplicates import EXCHANGE_LIFETIME, Duplicates
+from lwm2m.coap.messaging.outgoing import Asked, Outgoing, PeerState, PeerStates
+from lwm2m.coap.messaging.retransmission import Chance, Retransmission, Send
 from lwm2m.coap.packet import ECHO, OBSERVE, Packet
-from lwm2m.coap.retransmission import Chance, Retransmission, Send
 
 log = logging.getLogger("lwm2m.coap")
 

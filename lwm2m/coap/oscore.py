@@ -23,10 +23,10 @@ from lwm2m.coap.blocks import Block
 from lwm2m.coap.carrier import Carrier, Incoming, Listener, Room, Serve, Settled, Withdraw
 from lwm2m.coap.endpoint import Delivery, RequestFailed, Unreachable
 from lwm2m.coap.message import Code, Peer
-from lwm2m.coap.oscore_context import Context, Exhausted, RequestId, Unprotected, Unverified, WindowLost
-from lwm2m.coap.oscore_contexts import Contexts, Oscore
-from lwm2m.coap.oscore_option import OSCORE, OscoreOption
-from lwm2m.coap.outer_blocks import Fetching, OuterBlocks, is_cut
+from lwm2m.coap.object_security.context import Context, Exhausted, RequestId, Unprotected, Unverified, WindowLost
+from lwm2m.coap.object_security.contexts import Contexts, Oscore
+from lwm2m.coap.object_security.option import OSCORE, OscoreOption
+from lwm2m.coap.object_security.outer_blocks import Fetching, OuterBlocks, is_cut
 from lwm2m.coap.packet import BLOCK1, BLOCK2, ECHO, MAX_AGE, OBSERVE, URI_PATH, Packet, uint_value
 from lwm2m.security.sequence_numbers import SequenceNumbersError
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from lwm2m.coap.aiocoap_stack import AiocoapEndpoint
 from lwm2m.coap.coaps import CoapsEndpoint
-from lwm2m.coap.connected import ConnectedEndpoint, TcpEndpoint, WebSocketEndpoint
-from lwm2m.coap.counted_socket import Count, counted
 from lwm2m.coap.datagram import DatagramEndpoint
-from lwm2m.coap.dtls_link import ClientSecurity, DtlsLink, OwnSessions, Refused
 from lwm2m.coap.endpoint import Endpoint, Limits, Tracer, Transmission
 from lwm2m.coap.link import Link
-from lwm2m.coap.oscore_contexts import Oscore
-from lwm2m.coap.udp import UdpLink
-from lwm2m.coap.udp_socket import OpenSocket, bind
+from lwm2m.coap.links.counted_socket import Count, counted
+from lwm2m.coap.links.dtls_link import ClientSecurity, DtlsLink, OwnSessions, Refused
+from lwm2m.coap.links.udp import UdpLink
+from lwm2m.coap.links.udp_socket import OpenSocket, bind
+from lwm2m.coap.object_security.contexts import Oscore
+from lwm2m.coap.streams.connected import ConnectedEndpoint, TcpEndpoint, WebSocketEndpoint
 from lwm2m.dtls.connection import FIRST_TIMEOUT
 from lwm2m.dtls.settings import ServerSettings
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lwm2m.coap.endpoint import Endpoint, Limits, Tracer, Transmission
+from lwm2m.coap.links.udp_socket import Ancillary, SocketAddress, host_port
 from lwm2m.coap.stacks import open_endpoint
-from lwm2m.coap.udp_socket import Ancillary, SocketAddress, host_port
 from lwm2m.testing.datagram import Datagram
 from lwm2m.testing.virtual_time import clock
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from lwm2m.coap.endpoint import Endpoint, Limits
+from lwm2m.coap.links.udp_socket import Ancillary, DatagramSocket, SocketAddress, bind
 from lwm2m.coap.stacks import open_endpoint
-from lwm2m.coap.udp_socket import Ancillary, DatagramSocket, SocketAddress, bind
 from lwm2m.testing import Crossing
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from lwm2m.client import Client
 from lwm2m.coap.message import Code
-from lwm2m.coap.oscore_contexts import Oscore
-from lwm2m.coap.oscore_option import OSCORE
+from lwm2m.coap.object_security.contexts import Oscore
+from lwm2m.coap.object_security.option import OSCORE
 from lwm2m.coap.packet import OBSERVE
 from lwm2m.coap.stacks import open_endpoint
 from lwm2m.model.path import Path

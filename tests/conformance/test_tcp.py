@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from lwm2m.client import Client
-from lwm2m.coap.connected import TcpEndpoint
 from lwm2m.coap.endpoint import Endpoint, Traced
 from lwm2m.coap.message import Code, Request, Response
 from lwm2m.coap.stacks import open_endpoint
+from lwm2m.coap.streams.connected import TcpEndpoint
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.operations import Execute

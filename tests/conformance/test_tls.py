@@ -15,7 +15,7 @@ from lwm2m.client import Client
 from lwm2m.client.security import AccountSecurity, Mode
 from lwm2m.coap.endpoint import Traced
 from lwm2m.coap.message import Code, Request
-from lwm2m.coap.tls import TlsEndpoint
+from lwm2m.coap.streams.tls import TlsEndpoint
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.server import Server

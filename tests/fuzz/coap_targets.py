@@ -5,11 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from random import Random
 
-from lwm2m.coap import datagram_format, packets, stream_format
-from lwm2m.coap.datagram_format import NotCoap, WrongOption
+from lwm2m.coap.links.serial_frame import Deframer, framed
 from lwm2m.coap.message import Code, Request
+from lwm2m.coap.messaging import datagram_format
+from lwm2m.coap.messaging.datagram_format import NotCoap, WrongOption
 from lwm2m.coap.option_shape import LENGTHS, misshapen_option
-from lwm2m.coap.serial_frame import Deframer, framed
+from lwm2m.coap.requests import packets
+from lwm2m.coap.streams import stream_format
 from lwm2m.coap.uri import place_of
 from lwm2m.errors import LwM2MError
 from lwm2m.model.library import shipped

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from lwm2m.coap.aiocoap_connection import Connection, Liveness
 from lwm2m.coap.packet import Packet
-from lwm2m.coap.tcp import TcpConnection
+from lwm2m.coap.streams.aiocoap_connection import Connection, Liveness
+from lwm2m.coap.streams.tcp import TcpConnection
 from lwm2m.testing import run
 from tests.fuzz.coap_targets import STREAM_SEEDS, WORDS, stream_of_messages
 from tests.fuzz.live import no_error_is_logged

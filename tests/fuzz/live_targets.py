@@ -6,7 +6,7 @@ from functools import partial
 from random import Random
 from unittest.mock import patch
 
-from lwm2m.coap import udp
+from lwm2m.coap.links import udp
 from lwm2m.coap.stacks import STACKS
 from lwm2m.testing import run
 from tests.fuzz import grammars

@@ -25,9 +25,9 @@ from lwm2m.client import (
     UpdateFailed,
 )
 from lwm2m.client.security import AccountSecurity, Mode
-from lwm2m.coap.dtls_association import Association
-from lwm2m.coap.dtls_link import ClientSecurity, OwnSessions
 from lwm2m.coap.endpoint import Endpoint, RequestFailed, Transmission
+from lwm2m.coap.links.dtls_association import Association
+from lwm2m.coap.links.dtls_link import ClientSecurity, OwnSessions
 from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.coap.stacks import Dtls, open_endpoint
 from lwm2m.dtls.settings import ServerSettings

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lwm2m.coap.dtls_link import HandshakeFailed
 from lwm2m.coap.endpoint import AssociationLost, Endpoint, Secured, Unreachable
+from lwm2m.coap.links.dtls_link import HandshakeFailed
 from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.coap.stacks import Dtls, open_endpoint
 from lwm2m.dtls.alerts import Alert

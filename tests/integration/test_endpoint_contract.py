@@ -29,7 +29,7 @@ from lwm2m.coap.endpoint import (
 )
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
 from lwm2m.coap.stacks import CONNECTED, STACKS, Dtls, open_endpoint
-from lwm2m.coap.tls import TlsEndpoint
+from lwm2m.coap.streams.tls import TlsEndpoint
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.errors import NotFound
 from lwm2m.security.credentials import PreSharedKey

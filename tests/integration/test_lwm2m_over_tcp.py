@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from lwm2m.client import Client, State
 from lwm2m.client.security import AccountSecurity, Mode
-from lwm2m.coap.aiocoap_connection import Association
-from lwm2m.coap.connected import ConnectedEndpoint, TcpEndpoint
 from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.message import Code
 from lwm2m.coap.stacks import CONNECTED, open_endpoint
-from lwm2m.coap.tls import TlsEndpoint
+from lwm2m.coap.streams.aiocoap_connection import Association
+from lwm2m.coap.streams.connected import ConnectedEndpoint, TcpEndpoint
+from lwm2m.coap.streams.tls import TlsEndpoint
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.operations import Read

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from lwm2m.coap.connected import TcpEndpoint
 from lwm2m.coap.endpoint import Endpoint
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
-from lwm2m.coap.oscore_contexts import Oscore
+from lwm2m.coap.object_security.contexts import Oscore
 from lwm2m.coap.stacks import open_endpoint
+from lwm2m.coap.streams.connected import TcpEndpoint
 from lwm2m.security.info import OscoreSecurity
 from lwm2m.security.sequence_numbers import MemoryNumbers
 

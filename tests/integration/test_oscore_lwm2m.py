@@ -11,10 +11,10 @@ import pytest
 
 from lwm2m.client import Client
 from lwm2m.client.security import AccountSecurity, Mode
-from lwm2m.coap.connected import TcpEndpoint
 from lwm2m.coap.endpoint import Endpoint
-from lwm2m.coap.oscore_contexts import Oscore
+from lwm2m.coap.object_security.contexts import Oscore
 from lwm2m.coap.stacks import Dtls, open_endpoint
+from lwm2m.coap.streams.connected import TcpEndpoint
 from lwm2m.dtls.settings import ServerSettings
 from lwm2m.model.path import Path
 from lwm2m.model.record import ObjectLink, Record, Value

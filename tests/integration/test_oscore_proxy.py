@@ -11,7 +11,7 @@ import pytest
 from lwm2m.coap.blocks import Block
 from lwm2m.coap.endpoint import Endpoint, RequestFailed, TimedOut
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
-from lwm2m.coap.oscore_option import OSCORE
+from lwm2m.coap.object_security.option import OSCORE
 from lwm2m.coap.packet import BLOCK1, ECHO, OBSERVE, Packet
 from lwm2m.coap.stacks import open_endpoint
 from tests.coap_proxy import Proxy, as_it_is

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from lwm2m.coap.dtls_link import DtlsLink, HandshakeFailed
+from lwm2m.coap.links.dtls_link import DtlsLink, HandshakeFailed
+from lwm2m.coap.links.udp import UdpLink
 from lwm2m.coap.message import Peer
-from lwm2m.coap.udp import UdpLink
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.security.certificate_status import Revocation, RevocationPolicy
 from lwm2m.security.credentials import CertificateChain, CredentialsRefused, PeerChain

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lwm2m.coap.dtls_link import HandshakeFailed
 from lwm2m.coap.endpoint import Endpoint
+from lwm2m.coap.links.dtls_link import HandshakeFailed
 from lwm2m.coap.message import Code, Request, Response
 from lwm2m.coap.stacks import Dtls, open_endpoint
 from lwm2m.dtls.settings import ClientSettings

@@ -16,10 +16,10 @@ import pytest
 from lwm2m.client import Client, State
 from lwm2m.client.alerts import reason
 from lwm2m.coap.endpoint import RequestFailed, Unreachable
-from lwm2m.coap.line import Line
+from lwm2m.coap.links.line import Line
+from lwm2m.coap.links.serial_frame import Deframer, framed
+from lwm2m.coap.links.serial_line import MOST_WAITING, SerialLine, serial_endpoint
 from lwm2m.coap.message import Peer
-from lwm2m.coap.serial_frame import Deframer, framed
-from lwm2m.coap.serial_line import MOST_WAITING, SerialLine, serial_endpoint
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.server import Notified, Server

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from lwm2m.coap.aiocoap_connection import Liveness
-from lwm2m.coap.connected import ConnectedEndpoint, TcpEndpoint
 from lwm2m.coap.endpoint import AssociationLost, Limits, Rejected, TimedOut, Unreachable
 from lwm2m.coap.message import Code, Peer, Request, Response
+from lwm2m.coap.streams.aiocoap_connection import Liveness
+from lwm2m.coap.streams.connected import ConnectedEndpoint, TcpEndpoint
 from tests.raw_connection import ABORT, PING, PONG, RELEASE, RawPeer, csm
 
 QUICK = Liveness(ping_after=0.05, pong_within=0.05, csm_within=0.05)

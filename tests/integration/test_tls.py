@@ -18,12 +18,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from lwm2m.coap.aiocoap_connection import Liveness
-from lwm2m.coap.dtls_link import HandshakeFailed
 from lwm2m.coap.endpoint import AssociationLost, Limits, Secured, Unreachable
+from lwm2m.coap.links.dtls_link import HandshakeFailed
 from lwm2m.coap.message import Code, Peer, Request, Response
-from lwm2m.coap.tls import TlsEndpoint
-from lwm2m.coap.tls_settings import Tls
+from lwm2m.coap.streams.aiocoap_connection import Liveness
+from lwm2m.coap.streams.tls import TlsEndpoint
+from lwm2m.coap.streams.tls_settings import Tls
 from lwm2m.dtls.alerts import Alert
 from lwm2m.dtls.connection import Closed
 from lwm2m.dtls.settings import ClientSettings, ServerSettings

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from lwm2m.coap.endpoint import Transmission
-from lwm2m.coap.line import Line
+from lwm2m.coap.links.line import Line
+from lwm2m.coap.links.serial_line import SerialLine
 from lwm2m.coap.message import Peer
-from lwm2m.coap.serial_line import SerialLine
 from lwm2m.model.path import Path as ResourcePath
 from lwm2m.model.record import Record
 

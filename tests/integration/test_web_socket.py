@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lwm2m.coap import web_socket
-from lwm2m.coap.connected import WebSocketEndpoint
 from lwm2m.coap.message import Code, Request, Response
+from lwm2m.coap.streams import web_socket
+from lwm2m.coap.streams.connected import WebSocketEndpoint
 
 
 async def test_a_connection_owes_nothing_once_all_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import NameOID
 
-from lwm2m.coap.dtls_link import DtlsLink
+from lwm2m.coap.links.dtls_link import DtlsLink
+from lwm2m.coap.links.udp import UdpLink
 from lwm2m.coap.message import Peer
-from lwm2m.coap.udp import UdpLink
 from lwm2m.dtls.alerts import Alert
 from lwm2m.dtls.connection import Closed
 from lwm2m.dtls.settings import ClientSettings, ServerSettings

@@ -12,10 +12,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from lwm2m.coap.datagram import DatagramEndpoint
-from lwm2m.coap.dtls_link import DtlsLink, HandshakeFailed
 from lwm2m.coap.endpoint import Endpoint, Unreachable
+from lwm2m.coap.links.dtls_link import DtlsLink, HandshakeFailed
+from lwm2m.coap.links.udp import UdpLink
 from lwm2m.coap.message import Code, Peer, Request, Response
-from lwm2m.coap.udp import UdpLink
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.security.credentials import PreSharedKey, RawPublicKey, rpk_identity
 from lwm2m.security.keys import FileKey

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lwm2m.coap.dtls_link import HandshakeFailed
+from lwm2m.coap.links.dtls_link import HandshakeFailed
 from lwm2m.dtls.alerts import Alert
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.security.credentials import PeerChain, PeerProof, PreSharedKey

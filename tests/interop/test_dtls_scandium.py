@@ -10,7 +10,7 @@ from typing import cast
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from lwm2m.coap.dtls_link import HandshakeFailed
+from lwm2m.coap.links.dtls_link import HandshakeFailed
 from lwm2m.dtls.alerts import Alert
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.dtls.suites import SUITES

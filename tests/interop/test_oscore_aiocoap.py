@@ -15,7 +15,7 @@ from aiocoap.oscore_sitewrapper import OscoreSiteWrapper
 
 from lwm2m.coap.endpoint import Endpoint
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
-from lwm2m.coap.oscore_contexts import Oscore
+from lwm2m.coap.object_security.contexts import Oscore
 from lwm2m.coap.stacks import open_endpoint
 from lwm2m.security.info import OscoreSecurity
 from lwm2m.security.sequence_numbers import MemoryNumbers

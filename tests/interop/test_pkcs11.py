@@ -19,9 +19,9 @@ from pkcs11 import Attribute, KeyType, ObjectClass, Session, lib
 from pkcs11.exceptions import AttributeSensitive
 from pkcs11.util.ec import encode_named_curve_parameters
 
-from lwm2m.coap.dtls_link import DtlsLink, HandshakeFailed
+from lwm2m.coap.links.dtls_link import DtlsLink, HandshakeFailed
+from lwm2m.coap.links.udp import UdpLink
 from lwm2m.coap.message import Peer
-from lwm2m.coap.udp import UdpLink
 from lwm2m.dtls.alerts import Alert
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.security.credentials import (

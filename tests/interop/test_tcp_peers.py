@@ -12,10 +12,10 @@ import aiocoap
 import aiocoap.resource
 import pytest
 
-from lwm2m.coap.connected import ConnectedEndpoint
 from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
 from lwm2m.coap.stacks import CONNECTED
+from lwm2m.coap.streams.connected import ConnectedEndpoint
 from lwm2m.server import Server
 from tests.free_port import free_port
 from tests.interop.peers import find_peer

@@ -14,10 +14,10 @@ import aiocoap
 import aiocoap.resource
 import pytest
 
-from lwm2m.coap.dtls_link import HandshakeFailed
 from lwm2m.coap.endpoint import Unreachable
+from lwm2m.coap.links.dtls_link import HandshakeFailed
 from lwm2m.coap.message import Code, Peer, Request
-from lwm2m.coap.tls import TlsEndpoint
+from lwm2m.coap.streams.tls import TlsEndpoint
 from lwm2m.dtls.alerts import Alert
 from lwm2m.security.pki import ServerCheck
 from tests.authority import Issued

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lwm2m.coap.carrier import Incoming
-from lwm2m.coap.freshness import Freshness
 from lwm2m.coap.message import Code
+from lwm2m.coap.object_security.context import Context
+from lwm2m.coap.object_security.contexts import Oscore
+from lwm2m.coap.object_security.freshness import Freshness
+from lwm2m.coap.object_security.option import OSCORE, OscoreOption
 from lwm2m.coap.oscore import OscoreCarrier
-from lwm2m.coap.oscore_context import Context
-from lwm2m.coap.oscore_contexts import Oscore
-from lwm2m.coap.oscore_option import OSCORE, OscoreOption
 from lwm2m.coap.packet import BLOCK1, BLOCK2, OBSERVE, URI_PATH, Packet
 from lwm2m.security.info import OscoreSecurity
 from lwm2m.security.sequence_numbers import MemoryNumbers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lwm2m.coap.serial_frame import Deframer, framed
+from lwm2m.coap.links.serial_frame import Deframer, framed
 
 LARGEST = 64
 datagrams = st.lists(st.binary(min_size=1, max_size=LARGEST), max_size=8)

@@ -8,9 +8,9 @@ from contextlib import suppress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lwm2m.coap.tls_errors import TlsFailed
-from lwm2m.coap.tls_settings import accepting, reaching
-from lwm2m.coap.tls_stream import TlsStream, offered_protocols
+from lwm2m.coap.streams.tls_errors import TlsFailed
+from lwm2m.coap.streams.tls_settings import accepting, reaching
+from lwm2m.coap.streams.tls_stream import TlsStream, offered_protocols
 from tests.tls_credentials import asking, serving
 
 SERVER = serving()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from lwm2m.coap.carrier import Listener, Room, Settled
-from lwm2m.coap.conversation import Conversation
 from lwm2m.coap.endpoint import Delivery, Handler, Limits, Tracer, Transmission
 from lwm2m.coap.guard import Guard
 from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.coap.packet import Packet
-from lwm2m.coap.packets import packet_size
+from lwm2m.coap.requests.conversation import Conversation
+from lwm2m.coap.requests.packets import packet_size
 
 PEER = Peer(("192.0.2.1", 5683), ("192.0.2.9", 40000))
 OTHER = Peer(("192.0.2.1", 5683), ("192.0.2.10", 40000))

@@ -10,8 +10,8 @@ from lwm2m.client.bootstrap import Due as BootstrapDue
 from lwm2m.client.bootstrap import Failed as BootstrapFailed
 from lwm2m.client.registration import Accepted, Due, GaveUp, Registration, Settings, Start, State, Triggered
 from lwm2m.client.security import UnusableSecurity
-from lwm2m.coap.dtls_link import HandshakeFailed
 from lwm2m.coap.endpoint import TimedOut, Unreachable
+from lwm2m.coap.links.dtls_link import HandshakeFailed
 from lwm2m.coap.message import Peer
 
 RETRIED = (0, 10, 20, 21, 22, 40, 47, 50, 51, 70, 71, 86, 90, 100, 111)

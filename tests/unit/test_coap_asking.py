@@ -9,7 +9,6 @@ import pytest
 
 from lwm2m.coap.blocks import Block, block_at, body_tag
 from lwm2m.coap.carrier import Listener, Room
-from lwm2m.coap.conversation import Conversation
 from lwm2m.coap.endpoint import AnswerTooLarge, Limits, Rejected, TimedOut, TooBusy, Traced, Unreachable
 from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.coap.packet import (
@@ -29,6 +28,7 @@ from lwm2m.coap.packet import (
     Packet,
     uint_value,
 )
+from lwm2m.coap.requests.conversation import Conversation
 from tests.unit.fake_carrier import OTHER, PEER, Asked, FakeCarrier, Withdrawal, a_conversation
 
 GET_X = Request(Code.GET, ("x",))

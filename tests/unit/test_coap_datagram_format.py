@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lwm2m.coap.datagram_format import (
+from lwm2m.coap.messaging.datagram_format import (
     ACK,
     CON,
     NON,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lwm2m.coap.duplicates import EXCHANGE_LIFETIME, Duplicates
-from lwm2m.coap.notification_order import is_newer
+from lwm2m.coap.messaging.duplicates import EXCHANGE_LIFETIME, Duplicates
+from lwm2m.coap.requests.notification_order import is_newer
 
 
 def test_a_message_is_new_once() -> None:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 import pytest
 
 from lwm2m.coap.carrier import Incoming, Room
-from lwm2m.coap.datagram_format import ACK, CON, NON, RST, decode, encode
 from lwm2m.coap.deadlines import NEVER
-from lwm2m.coap.duplicates import EXCHANGE_LIFETIME
 from lwm2m.coap.endpoint import Delivery, Rejected, RequestFailed, TimedOut, TooBusy, Transmission, Unreachable
 from lwm2m.coap.exchange import EMPTY_ACK_DELAY, PING_PATIENCE, Exchanges
 from lwm2m.coap.guard import Guard, Limits
 from lwm2m.coap.message import Peer
-from lwm2m.coap.message_ids import IDS, SEGMENT, MessageIds
+from lwm2m.coap.messaging.datagram_format import ACK, CON, NON, RST, decode, encode
+from lwm2m.coap.messaging.duplicates import EXCHANGE_LIFETIME
+from lwm2m.coap.messaging.message_ids import IDS, SEGMENT, MessageIds
 from lwm2m.coap.packet import ECHO, OBSERVE, URI_PATH, Packet
 
 LOCAL = ("192.0.2.1", 5683)

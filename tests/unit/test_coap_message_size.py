@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lwm2m.coap.packet import Packet
-from lwm2m.coap.stream_format import SMALLEST_SIZE, encode
+from lwm2m.coap.streams.stream_format import SMALLEST_SIZE, encode
 from lwm2m.testing import run
 from tests.fuzz.connection_targets import accepted
 

@@ -9,10 +9,10 @@ import pytest
 
 from lwm2m.coap.blocks import Block
 from lwm2m.coap.carrier import Room
-from lwm2m.coap.conversation import Conversation
 from lwm2m.coap.endpoint import Delivery, Limits
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
 from lwm2m.coap.packet import BLOCK2, CONTENT_FORMAT, ETAG, OBSERVE, URI_PATH, Packet
+from lwm2m.coap.requests.conversation import Conversation
 from tests.unit.fake_carrier import OTHER, PEER, FakeCarrier, FakeIncoming, Notified, a_conversation
 
 TOKEN = b"\x0a\x0b"

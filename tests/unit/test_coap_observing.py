@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from lwm2m.coap.conversation import Conversation
 from lwm2m.coap.endpoint import Observation, Traced, Unreachable
 from lwm2m.coap.message import Code, Request, Response
 from lwm2m.coap.packet import BLOCK2, ECHO, ETAG, OBSERVE, URI_PATH
+from lwm2m.coap.requests.conversation import Conversation
 from tests.unit.fake_carrier import PEER, Asked, FakeCarrier, a_conversation
 
 GET_X = Request(Code.GET, ("x",), accept=110)

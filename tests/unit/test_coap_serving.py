@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import pytest
 
 from lwm2m.coap.carrier import Room
-from lwm2m.coap.conversation import Conversation
 from lwm2m.coap.endpoint import Limits, Traced, Tracer
 from lwm2m.coap.guard import Guard
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
@@ -34,7 +33,8 @@ from lwm2m.coap.packet import (
     URI_QUERY,
     Packet,
 )
-from lwm2m.coap.packets import packet_size
+from lwm2m.coap.requests.conversation import Conversation
+from lwm2m.coap.requests.packets import packet_size
 from lwm2m.errors import NotFound
 from tests.unit.fake_carrier import DATAGRAM, OTHER, PEER, FakeCarrier, FakeIncoming, a_conversation
 

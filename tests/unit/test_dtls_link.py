@@ -10,9 +10,9 @@ from typing import TypeAlias
 import pytest
 
 from lwm2m.coap.carrier import Room
-from lwm2m.coap.dtls_association import Association
-from lwm2m.coap.dtls_link import DtlsLink, HandshakeFailed, parse_uri
 from lwm2m.coap.endpoint import Unreachable
+from lwm2m.coap.links.dtls_association import Association
+from lwm2m.coap.links.dtls_link import DtlsLink, HandshakeFailed, parse_uri
 from lwm2m.coap.message import Peer
 from lwm2m.dtls.alerts import Alert
 from lwm2m.dtls.record import Kind, Writer

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from lwm2m.coap.datagram_format import ACK, CON, decode, encode
-from lwm2m.coap.freshness import Freshness
 from lwm2m.coap.message import Code
-from lwm2m.coap.oscore_context import NUMBERS, STEP, Context, Exhausted, Unverified, WindowLost
-from lwm2m.coap.oscore_option import OSCORE, OscoreOption
+from lwm2m.coap.messaging.datagram_format import ACK, CON, decode, encode
+from lwm2m.coap.object_security.context import NUMBERS, STEP, Context, Exhausted, Unverified, WindowLost
+from lwm2m.coap.object_security.freshness import Freshness
+from lwm2m.coap.object_security.option import OSCORE, OscoreOption
 from lwm2m.coap.packet import ECHO, OBSERVE, URI_HOST, URI_PATH, Packet
 from lwm2m.security.info import NONCE_LENGTHS, OscoreSecurity
 from lwm2m.security.sequence_numbers import MemoryNumbers, SequenceNumbers, SequenceNumbersError

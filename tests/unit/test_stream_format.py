@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lwm2m.coap.carrier import Room
-from lwm2m.coap.datagram_format import NotCoap, WrongOption
+from lwm2m.coap.messaging.datagram_format import NotCoap, WrongOption
 from lwm2m.coap.packet import Packet
-from lwm2m.coap.stream_format import decode, encode, extent, from_frame, room_in, to_frame, token_of
+from lwm2m.coap.streams.stream_format import decode, encode, extent, from_frame, room_in, to_frame, token_of
 
 CODES = st.sampled_from([1, 2, 5, 0x45, 0x84])
 

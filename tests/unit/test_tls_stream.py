@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from lwm2m.coap.tls_errors import TlsFailed
-from lwm2m.coap.tls_settings import accepting, reaching
-from lwm2m.coap.tls_stream import TlsStream
+from lwm2m.coap.streams.tls_errors import TlsFailed
+from lwm2m.coap.streams.tls_settings import accepting, reaching
+from lwm2m.coap.streams.tls_stream import TlsStream
 from lwm2m.dtls.alerts import Alert
 from lwm2m.dtls.settings import Verify
 from lwm2m.security.credentials import CredentialsRefused, PeerChain, PeerKey

@@ -1,0 +1,1 @@
+"""aiocoap's message and token layers over UDP, made to keep our contract."""

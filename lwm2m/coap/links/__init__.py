@@ -1,0 +1,1 @@
+"""What carries datagrams: UDP, DTLS on top of it, a serial line."""

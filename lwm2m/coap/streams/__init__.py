@@ -1,0 +1,1 @@
+"""CoAP over connections: TCP, TLS, WebSockets. RFC 8323"""
