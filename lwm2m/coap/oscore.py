@@ -3,7 +3,6 @@
 * Every message is protected by itself: what is joined from blocks above was verified block by block.
 * What does not verify changes nothing: a response is as if it had not come, a request is refused in the clear, and the
   true one is taken when it comes.
-* A refusal in the clear proves nothing, so it counts only when no true answer follows within `GRACE` seconds.
 * What a proxy has cut into blocks of its own is joined first.
 * Notifications are in order, and none comes twice.
 * Who registers or asks for a bootstrap has to show that it does so now (Echo, RFC 9175), and so has who changes
@@ -17,7 +16,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from lwm2m.coap.blocks import Block
 from lwm2m.coap.carrier import Carrier, Incoming, Listener, Room, Serve, Settled, Withdraw
@@ -27,13 +26,12 @@ from lwm2m.coap.object_security.context import Context, Exhausted, RequestId, Un
 from lwm2m.coap.object_security.contexts import Contexts, Oscore
 from lwm2m.coap.object_security.option import OSCORE, OscoreOption
 from lwm2m.coap.object_security.outer_blocks import Fetching, OuterBlocks, is_cut
-from lwm2m.coap.packet import BLOCK1, BLOCK2, ECHO, MAX_AGE, OBSERVE, URI_PATH, Packet, uint_value
+from lwm2m.coap.object_security.verifying import Verifying
+from lwm2m.coap.packet import BLOCK1, ECHO, MAX_AGE, OBSERVE, URI_PATH, Packet
 from lwm2m.security.sequence_numbers import SequenceNumbersError
 
 log = logging.getLogger("lwm2m.coap.oscore")
 
-GRACE = 4.0
-"""Seconds: a lost true answer has come again by then."""
 OVERHEAD = 64
 """Bytes that protection adds to a message, at most."""
 SMALL = 1024
@@ -46,9 +44,6 @@ _UNSAFE = frozenset({Code.POST, Code.PUT, Code.DELETE, Code.PATCH, Code.IPATCH})
 _BEGINNING = frozenset({(b"rd",), (b"bs",)})
 _OUTER_CODES = frozenset({Code.POST, Code.FETCH})
 _NOT_SENT = (Exhausted, SequenceNumbersError)
-
-
-Fetch: TypeAlias = Callable[[Packet, Callable[[Packet], None], Callable[[RequestFailed], None]], Fetching]
 
 
 class OscoreAssociation(NamedTuple):
@@ -120,7 +115,7 @@ class OscoreCarrier:
             protected, request = context.protect_request(packet)
         except _NOT_SENT as error:
             return self._fail(listener, RequestFailed(str(error)))
-        asking = _Asking(context, request, listener, partial(self._fetching, below, protected))
+        asking = Verifying(context, request, listener, partial(self._fetching, below, protected))
         asking.withdraw_below = self._inner.ask(below, protected, confirmable, asking)
         return asking.withdraw
 
@@ -288,134 +283,6 @@ class _Protected:
         self._inner.ignore()
 
 
-class _Asking:
-    """Between who asks and the carrier: a `Listener`."""
-
-    __slots__ = (
-        "_context",
-        "_count",
-        "_fetch",
-        "_fetching",
-        "_following",
-        "_found",
-        "_listener",
-        "_newest",
-        "_refusal",
-        "_request",
-        "_timer",
-        "withdraw_below",
-    )
-
-    def __init__(self, context: Context, request: RequestId, listener: Listener, fetch: Fetch) -> None:
-        self.withdraw_below: Withdraw = _nothing
-        self._fetch = fetch
-        self._fetching: Fetching | None = None
-        self._following: Packet | None = None
-        self._context = context
-        self._request = request
-        self._listener = listener
-        self._found: Unprotected | None = None
-        self._newest = -1
-        self._count = 0
-        """Of responses that were passed on."""
-        self._refusal = Packet(Code.UNAUTHORIZED)
-        self._timer: asyncio.TimerHandle | None = None
-
-    def withdraw(self) -> None:
-        self._wait_no_more()
-        if self._fetching is not None:
-            self._fetching.withdraw()
-        self.withdraw_below()
-
-    # Listener
-
-    def sent(self) -> None:
-        self._listener.sent()
-
-    def believes(self, packet: Packet) -> bool:
-        if OSCORE not in packet.options:
-            self._refused(packet)
-            return False
-        if BLOCK2 in packet.options:
-            self._fetch_rest(packet)
-            return True
-        try:
-            self._found = self._context.unprotect_response(packet, self._request)
-        except Unverified as error:
-            log.info("a response does not verify: %s", error)
-            return False
-        return True
-
-    def answered(self, packet: Packet, *, in_acknowledgement: bool) -> bool:
-        if BLOCK2 in packet.options:
-            return True
-        assert self._found is not None
-        return self._pass_on(self._found, in_acknowledgement)
-
-    def _pass_on(self, found: Unprotected, in_acknowledgement: bool) -> bool:
-        inner, _, number = found
-        if self._count and (number is None or number <= self._newest):
-            return True
-        self._wait_no_more()
-        self._count += 1
-        self._newest = self._newest if number is None else number
-        if OBSERVE in inner.options:
-            inner = inner._replace(options={**inner.options, OBSERVE: (uint_value(self._count),)})
-        return self._listener.answered(inner, in_acknowledgement=in_acknowledgement)
-
-    def failed(self, failure: RequestFailed) -> None:
-        self._wait_no_more()
-        self._listener.failed(failure)
-
-    # What a proxy has cut
-
-    def _fetch_rest(self, first: Packet) -> None:
-        """The request is not repeated meanwhile: a forged piece costs this request its answer, and nothing else. Of
-        notifications that come meanwhile the newest is next."""
-        if self._fetching is None:
-            self._fetching = self._fetch(first, self._fetched, self._not_fetched)
-            self._fetching.begin()
-        else:
-            self._following = first
-
-    def _fetched(self, packet: Packet) -> None:
-        self._fetch_next()
-        try:
-            found = self._context.unprotect_response(packet, self._request)
-        except Unverified as error:
-            log.info("a response in pieces does not verify: %s", error)
-        else:
-            self._pass_on(found, in_acknowledgement=True)
-
-    def _not_fetched(self, failure: RequestFailed) -> None:
-        log.info("the rest of a response did not come: %s", failure)
-        self._fetch_next()
-
-    def _fetch_next(self) -> None:
-        self._fetching = None
-        following, self._following = self._following, None
-        if following is not None:
-            self._fetch_rest(following)
-
-    # What is said in the clear
-
-    def _refused(self, packet: Packet) -> None:
-        """Perhaps by the peer, which has lost its context."""
-        if packet.code >> 5 in (4, 5) and not self._count and self._timer is None:
-            self._refusal = Packet(packet.code, packet.token, {}, packet.payload)
-            self._timer = asyncio.get_running_loop().call_later(GRACE, self._give_up)
-
-    def _give_up(self) -> None:
-        self._timer = None
-        self.withdraw_below()
-        self._listener.answered(self._refusal, in_acknowledgement=True)
-
-    def _wait_no_more(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-
 def _must_be_fresh(packet: Packet, is_overtaken: bool) -> bool:
     if packet.code not in _UNSAFE:
         return False
@@ -440,7 +307,3 @@ def _refuse(incoming: Incoming, code: Code, sentence: str) -> None:
 def _leave(incoming: Incoming) -> None:
     """While nobody serves."""
     incoming.ignore()
-
-
-def _nothing() -> None:
-    """There is nothing to withdraw yet."""

@@ -112,7 +112,7 @@ async def test_x_410_replay() -> None:
 
 
 async def test_x_410_wrong_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lwm2m.coap.oscore.GRACE", 0.1)
+    monkeypatch.setattr("lwm2m.coap.object_security.verifying.GRACE", 0.1)
     wrong = replace(SHARED, master_secret=b"of somebody else")
     async with server(MemoryNumbers()) as running, client(running.endpoints[0].uri, wrong) as it:
         with pytest.raises(TimeoutError, match=r"4\.00 Decryption failed"):

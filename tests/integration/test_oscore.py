@@ -169,7 +169,7 @@ async def test_a_server_that_lost_its_window_asks_whether_a_request_is_new() -> 
 async def test_a_wrong_context_is_refused_in_the_clear_and_believed_after_a_while(
     wrong: OscoreSecurity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lwm2m.coap.oscore.GRACE", 0.05)
+    monkeypatch.setattr("lwm2m.coap.object_security.verifying.GRACE", 0.05)
     async with pair("coap", of_client(own=wrong)) as both:
         assert (await both.ask(GET)).code in (Code.UNAUTHORIZED, Code.BAD_REQUEST)
         assert both.at_server.heard == []

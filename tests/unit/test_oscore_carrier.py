@@ -121,7 +121,7 @@ async def test_a_context_that_was_taken_back_is_used_no_more() -> None:
 
 
 async def test_the_true_answer_counts_whatever_is_said_in_the_clear(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lwm2m.coap.oscore.GRACE", 0.01)
+    monkeypatch.setattr("lwm2m.coap.object_security.verifying.GRACE", 0.01)
     below = FakeCarrier()
     carrier = OscoreCarrier(below, Oscore.of_server(AT_CLIENT, MemoryNumbers()))
     server, asker = context(AT_SERVER), Asker()
@@ -141,7 +141,7 @@ async def test_the_true_answer_counts_whatever_is_said_in_the_clear(monkeypatch:
 
 
 async def test_a_refusal_in_the_clear_counts_when_nothing_else_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lwm2m.coap.oscore.GRACE", 0.01)
+    monkeypatch.setattr("lwm2m.coap.object_security.verifying.GRACE", 0.01)
     below, asker = FakeCarrier(), Asker()
     carrier = OscoreCarrier(below, Oscore.of_server(AT_CLIENT, MemoryNumbers()))
     carrier.ask(carrier.peer(PEER), GET, True, asker)
