@@ -13,7 +13,6 @@ from typing import Any
 
 from lwm2m.address import Address
 from lwm2m.cli.settings import SECURITY_KINDS, ServerSettings, option_settings, settled, table_settings
-from lwm2m.cli.toml_lines import Table, TomlFile, tables
 from lwm2m.cli.values import parse_value
 from lwm2m.model.checking import check
 from lwm2m.model.content_format import ContentFormat
@@ -42,6 +41,7 @@ from lwm2m.server.bootstrap_config import (
     StepOperation,
     WriteRecords,
 )
+from lwm2m.toml_lines import Table, TomlFile, tables
 
 COAP = Address("127.0.0.1", 5783)
 HTTP = Address("127.0.0.1", 8081)

@@ -22,7 +22,7 @@ from lwm2m.cli.security_options import (
     Trust,
 )
 from lwm2m.cli.settings import OptionError
-from lwm2m.cli.toml_lines import SettingsError
+from lwm2m.toml_lines import SettingsError
 
 
 def bootstrap_server(

@@ -11,7 +11,6 @@ import typer
 from lwm2m.cli.bootstrap_file import bootstrap_configs, bootstrap_settings
 from lwm2m.cli.secured import security_of
 from lwm2m.cli.starting import coap_endpoints, definitions_in
-from lwm2m.cli.toml_lines import TomlFile
 from lwm2m.cli.trace import Trace
 from lwm2m.cli.until_stopped import serve_until_stopped
 from lwm2m.cli.values import printable
@@ -25,6 +24,7 @@ from lwm2m.server import (
 )
 from lwm2m.server.store.configurations import MemoryConfigurations
 from lwm2m.server.store.sqlite_configurations import SqliteConfigurations
+from lwm2m.toml_lines import TomlFile
 from lwm2m.web import bootstrap_app
 
 SECURITY_FILE = "lwm2m-bootstrap-security.sqlite3"

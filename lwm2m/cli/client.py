@@ -98,8 +98,8 @@ def client(
 
     While a server cannot be reached it keeps trying, or asks its bootstrap server.
     """
-    from lwm2m.cli.client_security import KeyFiles  # the verbs need no CoAP, and no keys
     from lwm2m.cli.simulating import Simulation, run
+    from lwm2m.client.key_files import KeyFiles  # the verbs need no CoAP, and no keys
 
     if not (server or bootstrap or factory):
         raise WrongUsage("a client needs --server, --bootstrap or --factory.")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
 import typer
 
-from lwm2m.cli.credentials_file import read_credentials
 from lwm2m.cli.failure import Failed
-from lwm2m.cli.revoking import Revoking
 from lwm2m.cli.settings import ServerSettings
 from lwm2m.coap.endpoint import Endpoint, Tracer
 from lwm2m.coap.message import Peer
@@ -22,9 +18,12 @@ from lwm2m.coap.streams.tls import TlsEndpoint
 from lwm2m.coap.streams.tls_settings import Tls
 from lwm2m.dtls.connection import Closed
 from lwm2m.dtls.settings import ServerSettings as DtlsSettings
+from lwm2m.security.credentials_file import read_credentials
 from lwm2m.security.info import SecurityInfo
 from lwm2m.security.paths import TrustStore
 from lwm2m.security.pki import ClientCheck
+from lwm2m.security.private_files import open_to_others
+from lwm2m.security.revoking import Revoking
 from lwm2m.security.serving import OwnCredentials, own_credentials, trusted
 from lwm2m.security.sqlite_numbers import SqliteNumbers
 from lwm2m.security.store import MemorySecurity, SecurityStore
@@ -119,8 +118,8 @@ def _oscore(settings: ServerSettings, given: tuple[SecurityInfo, ...], admission
 
 def warn_if_open(path: FilePath) -> None:
     """Of a file with keys that others on this machine can read."""
-    if os.name == "posix" and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        typer.echo(f"lwm2m: {path} holds keys and can be read by others: chmod 600 {path}", err=True)
+    if (sentence := open_to_others(path)) is not None:
+        typer.echo(f"lwm2m: {sentence}", err=True)
 
 
 def _store(folder: FilePath | None, given: tuple[SecurityInfo, ...], file_name: str) -> SecurityStore:

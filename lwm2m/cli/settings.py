@@ -11,9 +11,9 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from lwm2m.address import Address
-from lwm2m.cli.toml_lines import SettingsError, Table, TomlFile
 from lwm2m.coap.links.line import SCHEME as SERIAL
 from lwm2m.coap.links.line import Line
+from lwm2m.toml_lines import SettingsError, Table, TomlFile
 
 STACKS = ("aiocoap", "datagram")
 POLICIES = ("off", "soft", "hard")

@@ -11,24 +11,21 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from lwm2m.cli.client_security import KeyFiles
 from lwm2m.cli.console import Commands, obey
-from lwm2m.cli.credentials_file import read_oscore
 from lwm2m.cli.failure import Failed
 from lwm2m.cli.model_file import Model, ModelError, read_factory, read_model
-from lwm2m.cli.revoking import Revoking
 from lwm2m.cli.secured import warn_if_open
 from lwm2m.cli.shared_access import open_to_all
 from lwm2m.cli.signals import Signal
 from lwm2m.cli.stopping import stopped
 from lwm2m.cli.telling import STYLES, lines
-from lwm2m.cli.toml_lines import SettingsError
 from lwm2m.cli.trace import Trace
 from lwm2m.cli.values import printable
 from lwm2m.client import Client, ClientEvent, DataModel, State
 from lwm2m.client.consistency import inconsistency
+from lwm2m.client.key_files import KeyFiles
 from lwm2m.client.local_address import local_hosts
-from lwm2m.client.security import Own
+from lwm2m.client.security import AccountSecurity, Own
 from lwm2m.client.standard_objects.event_log import EventLog
 from lwm2m.client.standard_objects.simulated_device import SimulatedDevice
 from lwm2m.client.versions import in_force
@@ -41,8 +38,11 @@ from lwm2m.model.definition import Definitions
 from lwm2m.model.library import DefinitionError, with_folder
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
+from lwm2m.security.credentials_file import read_oscore
 from lwm2m.security.info import OscoreSecurity
+from lwm2m.security.revoking import Revoking
 from lwm2m.security.sqlite_numbers import SqliteNumbers
+from lwm2m.toml_lines import SettingsError
 
 _Parsed = TypeVar("_Parsed")
 
@@ -97,7 +97,7 @@ async def run(simulation: Simulation) -> None:
     definitions = _definitions(simulation.objects)
     console = Console(highlight=False, soft_wrap=True)
     tracer = Trace(definitions, lambda line: console.print(line, markup=False)) if simulation.trace else None
-    shown, own = simulation.keys.read()
+    shown, own = _keys(simulation.keys)
     context = None if simulation.oscore is None else _oscore(simulation.oscore)
     revoking = Revoking(simulation.keys.revocation, simulation.keys.crl, own.trust)
     factory = _factory(simulation.factory, in_force(definitions, simulation.version), own)
@@ -193,6 +193,13 @@ def _factory(file: FilePath | None, definitions: Definitions, own: Own) -> list[
     if problem := inconsistency(DataModel(records), definitions, own, bootstrap_alone=True):
         raise Failed(f"{file}: {problem}.")
     return records
+
+
+def _keys(files: KeyFiles) -> tuple[AccountSecurity | None, Own]:
+    try:
+        return files.read(warn_if_open)
+    except ValueError as error:
+        raise Failed(f"{error}.") from None
 
 
 def _oscore(file: FilePath) -> OscoreSecurity:

@@ -22,6 +22,7 @@ from lwm2m.client.events import (
     Updated,
     UpdateFailed,
 )
+from lwm2m.client.key_files import KeyFiles
 from lwm2m.client.network import Network
 from lwm2m.client.registration import State
 from lwm2m.client.security import AccountSecurity
@@ -44,6 +45,7 @@ __all__ = [
     "Deregistered",
     "Disabled",
     "Guarding",
+    "KeyFiles",
     "Network",
     "Notified",
     "ObservationEnded",

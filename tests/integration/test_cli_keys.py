@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from typer.testing import CliRunner
 
 from lwm2m.cli import app
-from lwm2m.cli.credentials_file import read_credentials
 from lwm2m.cli.key_description import described
 from lwm2m.security.certificates import certificates_in, encoded
 from lwm2m.security.credentials import CredentialsRefused, PeerChain, PreSharedKey, rpk_identity
+from lwm2m.security.credentials_file import read_credentials
 from lwm2m.security.info import PublicKey
 from lwm2m.security.issuing import Authority, new_authority
 from lwm2m.security.keys import FileKey

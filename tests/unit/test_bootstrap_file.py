@@ -10,12 +10,12 @@ import pytest
 from lwm2m.address import Address
 from lwm2m.cli.bootstrap_file import bootstrap_configs, bootstrap_settings
 from lwm2m.cli.settings import OptionError
-from lwm2m.cli.toml_lines import SettingsError, TomlFile
 from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.library import shipped
 from lwm2m.model.path import Path
 from lwm2m.operations.bootstrap import BootstrapDelete, BootstrapDiscover, BootstrapRead
 from lwm2m.server import BootstrapConfig, BootstrapConfigs
+from lwm2m.toml_lines import SettingsError, TomlFile
 
 EXAMPLE = FilePath(__file__).resolve().parents[2] / "examples" / "bootstrap-server.toml"
 ACCOUNT = '[[configuration.account]]\nuri = "coap://a"\nshort_server_id = 1\n'

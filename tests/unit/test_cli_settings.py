@@ -8,7 +8,7 @@ import pytest
 
 from lwm2m.address import Address
 from lwm2m.cli.settings import ServerSettings, server_settings
-from lwm2m.cli.toml_lines import SettingsError
+from lwm2m.toml_lines import SettingsError
 
 
 @pytest.fixture

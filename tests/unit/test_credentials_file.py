@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
-from lwm2m.cli.credentials_file import read_credentials
-from lwm2m.cli.toml_lines import SettingsError
 from lwm2m.security.credentials import PreSharedKey
+from lwm2m.security.credentials_file import read_credentials
 from lwm2m.security.info import CertificateName, OscoreSecurity, PublicKey, SecurityInfo
 from lwm2m.security.keys import FileKey
+from lwm2m.toml_lines import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DIGITS = "00112233445566778899aabbccddeeff"

@@ -11,7 +11,6 @@ from pathlib import Path as FilePath
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
-from lwm2m.cli.toml_lines import SettingsError, Table, TomlFile, tables
 from lwm2m.security.credentials import PreSharedKey
 from lwm2m.security.info import (
     DEFAULT_AEAD,
@@ -23,6 +22,7 @@ from lwm2m.security.info import (
     SecurityInfo,
 )
 from lwm2m.security.store import MemorySecurity
+from lwm2m.toml_lines import SettingsError, Table, TomlFile, tables
 
 _CLIENT: dict[str, type] = {
     "endpoint": str,
