@@ -76,6 +76,7 @@ PURE_MODULES = [
     "lwm2m.coap.object_security.freshness",
     "lwm2m.coap.object_security.option",
     "lwm2m.coap.object_security.outer_blocks",
+    "lwm2m.coap.object_security.refusals",
     "lwm2m.dtls",
     "lwm2m.security.certificate_status",
     "lwm2m.security.certificates",

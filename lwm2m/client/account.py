@@ -6,16 +6,16 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 from lwm2m.attributes import Reason
 from lwm2m.client import events
 from lwm2m.client.alarm import Alarm
 from lwm2m.client.alerts import begins_anew, heard, is_final, reason
 from lwm2m.client.dispatch import DeviceManagement
-from lwm2m.client.observation import End, Observed
+from lwm2m.client.observation import Observed
 from lwm2m.client.pairing import ServerAccount
+from lwm2m.client.presentation import Presentation
 from lwm2m.client.registration import (
     Accepted,
     Action,
@@ -26,7 +26,6 @@ from lwm2m.client.registration import (
     GaveUp,
     Halt,
     Outcome,
-    Refused,
     Registration,
     Restart,
     SendDeregister,
@@ -35,21 +34,20 @@ from lwm2m.client.registration import (
     State,
     Stop,
     Triggered,
-    WrongVersion,
     outcome,
 )
-from lwm2m.client.reporting import Report
+from lwm2m.client.registration_events import Move, Negative, events_of
+from lwm2m.client.report_delivery import ReportDelivery
 from lwm2m.client.sending import SendRefused
 from lwm2m.client.transport import Transport
-from lwm2m.coap.endpoint import Delivery, RequestFailed, TimedOut, Unreachable
+from lwm2m.coap.endpoint import RequestFailed, TimedOut, Unreachable
 from lwm2m.coap.message import Code, Peer, Request, Response, Subscription
 from lwm2m.errors import LwM2MError
-from lwm2m.link_format import Link
 from lwm2m.model.content_format import ContentFormat
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.operations.device_management import DeviceOperation
-from lwm2m.operations.registration import Binding, Deregister, Register, RegistrationOperation, Update, to_coap
+from lwm2m.operations.registration import to_coap
 
 ANSWER_FIRST = 0.1
 """Seconds between an answer and the disruptive action that it announces: Disable, Reboot, an Update asked for."""
@@ -64,22 +62,9 @@ NOT_FOR_YOU = Response(Code.NOT_FOUND)
 """To whoever is not the server that we are registered with. The contract of Endpoint knows no silence; this is short
 and says nothing."""
 
-_Negative: TypeAlias = Failed | Refused | WrongVersion | GaveUp
 _SETTLED = frozenset(State) - {State.UPDATING, State.REGISTERING}
 _SERVING = frozenset({State.REGISTERED, State.UPDATING})
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Presentation:
-    """How the client presents itself to one server; the functions are asked for each message, with the LwM2M version
-    in use where that matters."""
-
-    endpoint: str
-    lifetime: Callable[[], int]
-    binding: Callable[[str], Binding]
-    links: Callable[[str], tuple[Link, ...]]
-    sms: str | None = None
 
 
 class Surroundings(Protocol):
@@ -141,7 +126,15 @@ class Account:
         self._reopened_at = -REOPEN_PAUSE
         self._moved = asyncio.Event()
         self._due = Alarm(registration.deadline, clock, self._registration_due)
-        self._reports = Alarm(lambda: self._management.reporting.deadline(), clock, self._report)
+        self._reports = ReportDelivery(
+            lambda: self._management.reporting,
+            transport,
+            pair.short_server_id,
+            surroundings.publish,
+            surroundings.exchanged,
+            self._spawn,
+            clock,
+        )
 
     @property
     def state(self) -> State:
@@ -193,7 +186,7 @@ class Account:
         self._management.changed(paths, self._clock())
         if told != Changed():
             self.feed(told)
-        self._report()
+        self._reports.send_due()
 
     def vanished(self, paths: Iterable[Path]) -> None:
         self._management.vanished(paths)
@@ -220,8 +213,7 @@ class Account:
 
     def _begin_reopening(self) -> None:
         self._reopening = True
-        self._management.reporting.suspend()
-        self._reports.set()
+        self._reports.suspend()
 
     async def send(self, what: Sequence[Path | Record]) -> Code:
         """The code that the server answered. Raises SendRefused, RequestFailed."""
@@ -235,7 +227,7 @@ class Account:
         response = await self._transport.running.request(self._peer, request)
         self._surroundings.exchanged()
         paths = dict.fromkeys(one.path if isinstance(one, Record) else one for one in what)
-        self._tell_report(Observed(tuple(paths), composite=True), Reason.SEND, True)
+        self._reports.tell(Observed(tuple(paths), composite=True), Reason.SEND, True)
         if response.code is Code.NOT_FOUND:
             self.feed(Restart())
         return response.code
@@ -247,8 +239,7 @@ class Account:
         if deregister:
             await self._say_goodbye()
         self.feed(Halt())
-        self._management.reporting.clear()
-        self._reports.off()
+        self._reports.stop()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -298,7 +289,7 @@ class Account:
         self._surroundings.publish(events.Served(request, operation, answer.code, self.pair.short_server_id))
         if answer.observing:
             observed = self._management.observations.observed(Subscription(peer, request.token))
-            self._tell_report(observed, Reason.INITIAL, False)
+            self._reports.tell(observed, Reason.INITIAL, False)
         return answer
 
     async def _finish(
@@ -320,8 +311,7 @@ class Account:
 
     def _perform(self, action: Action) -> None:
         if isinstance(action, SendRegister | SendDeregister):
-            self._management.reporting.suspend()
-            self._reports.set()
+            self._reports.suspend()
         if self._exchange is not None:
             self._exchange.cancel()
         self._surroundings.exchanged()
@@ -349,13 +339,16 @@ class Account:
             self._speak(self._registration.version)
             self._transport.uri = self.pair.uri
             await self._surroundings.prepare(self)
-            return await self._over_any_way(to_coap(self._operation(action)), registers=True)
-        request = to_coap(self._operation(action))
+            return await self._over_any_way(self._request(action), registers=True)
+        request = self._request(action)
         assert self._peer is not None
         if isinstance(action, SendUpdate) and (self._reopening or self._peer.association is not None):
             return await self._over_any_way(request, registers=False)
         timeout = GOODBYE_WITHIN if isinstance(action, SendDeregister) else None
         return await self._transport.running.request(self._peer, request, timeout)
+
+    def _request(self, action: Action) -> Request:
+        return to_coap(self._presentation.operation(action, self._registration.version))
 
     def _speak(self, version: str) -> None:
         if version != self._version:
@@ -382,101 +375,23 @@ class Account:
                     raise
         raise failure
 
-    def _operation(self, action: Action) -> RegistrationOperation:
-        shown, version = self._presentation, self._registration.version
-        match action:
-            case SendRegister():
-                return Register(
-                    shown.endpoint,
-                    shown.lifetime(),
-                    shown.links(version),
-                    version,
-                    shown.binding(version),
-                    shown.sms,
-                )
-            case SendUpdate(location, objects, lifetime, binding):
-                return Update(
-                    location,
-                    shown.lifetime() if lifetime else None,
-                    shown.links(version) if objects else None,
-                    shown.binding(version) if binding else None,
-                    version=version,
-                )
-            case SendDeregister(location):
-                return Deregister(location)
-
     def _tell(self, before: State, event: Event) -> None:
-        after, number = self.state, self.pair.short_server_id
         if isinstance(event, Accepted) and (before is State.REGISTERING or self._reopening):
             self._reopening = False
             self._management.reporting.resume()
-        if isinstance(event, _Negative):
+        if isinstance(event, Negative):
             self.last_failure = event.reason
-        if before is State.REGISTERING and isinstance(event, Accepted):
-            self._surroundings.publish(events.Registered("/" + "/".join(self._registration.location), number))
-        elif before is State.REGISTERING and after is not before and isinstance(event, _Negative):
-            self._surroundings.publish(events.RegistrationFailed(event.reason, self._remaining(), number))
-        elif before is State.UPDATING and isinstance(event, Accepted):
-            self._surroundings.publish(events.Updated(number))
-        elif before is State.UPDATING and isinstance(event, _Negative):
-            self._surroundings.publish(events.UpdateFailed(event.reason, number))
-        elif before is State.DISABLING and after is State.DISABLED:
-            self._surroundings.publish(events.Disabled(self._remaining() or 0.0, number))
-        elif before is State.DEREGISTERING and after is State.STOPPED:
-            self._surroundings.publish(events.Deregistered(isinstance(event, Accepted), number))
-        if after is State.REGISTERING and before is not State.REGISTERING:
-            self._surroundings.publish(events.Registering(self.server, number))
-
-    def _remaining(self) -> float | None:
         deadline = self._registration.deadline()
-        return None if deadline is None else deadline - self._clock()
-
-    def _report(self) -> None:
-        now = self._clock()
-        for report in self._management.reporting.due(now):
-            self._spawn(self._notify(report))
-        if stored := self._management.reporting.stored_due(now):
-            self._spawn(self._notify_in_order(stored))
-        self._reports.set()
-
-    async def _notify_in_order(self, reports: Iterable[Report]) -> None:
-        for report in reports:
-            await self._notify(report)
-
-    async def _notify(self, report: Report) -> None:
-        action = report.action
-        if isinstance(action, End):
-            self._surroundings.publish(events.ObservationEnded(action.path, False, self.pair.short_server_id))
-            confirmable = True
-        else:
-            self._tell_report(action.observed, action.reason, action.confirmable)
-            confirmable = action.confirmable
-        try:
-            self._surroundings.exchanged()
-            delivery = await self._transport.running.notify(
-                action.subscription, report.response, confirmable=confirmable
-            )
-        except RequestFailed as error:
-            _log.info("a notification was not sent: %s", error)
-            delivery = Delivery.TIMED_OUT
-        self._delivered(report, delivery)
-
-    def _tell_report(self, observed: Observed, reason: Reason, confirmable: bool) -> None:
-        paths = observed.paths if observed.composite else ()
-        self._surroundings.publish(
-            events.Notified(observed.path, reason, confirmable, self.pair.short_server_id, paths)
+        move = Move(
+            before,
+            event,
+            self.state,
+            self.server,
+            "/" + "/".join(self._registration.location),
+            None if deadline is None else deadline - self._clock(),
         )
-
-    def _delivered(self, report: Report, delivery: Delivery) -> None:
-        reporting, action = self._management.reporting, report.action
-        cut_off = delivery is Delivery.SUPERSEDED and reporting.is_suspended(action.subscription)
-        if delivery is Delivery.TIMED_OUT or cut_off:
-            reporting.undelivered(report)
-            self._reports.set()
-        elif delivery is Delivery.RESET and reporting.end(action.subscription):
-            self._reports.set()
-            path = action.path if isinstance(action, End) else action.observed.path
-            self._surroundings.publish(events.ObservationEnded(path, True, self.pair.short_server_id))
+        for told in events_of(move, self.pair.short_server_id):
+            self._surroundings.publish(told)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

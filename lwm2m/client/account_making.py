@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from lwm2m.attributes import ThresholdMode
 from lwm2m.client.access_control import Access
-from lwm2m.client.account import Account, Presentation, Surroundings
+from lwm2m.client.account import Account, Surroundings
 from lwm2m.client.data_model import Actuator, DataModel
 from lwm2m.client.dispatch import DeviceManagement
 from lwm2m.client.pairing import ServerAccount
+from lwm2m.client.presentation import Presentation
 from lwm2m.client.registration import Registration
 from lwm2m.client.standard_objects import server as server_object
 from lwm2m.client.targets import Targets
