@@ -68,7 +68,7 @@ class AiocoapEndpoint:
         if self._running is not None:
             raise RuntimeError("the endpoint has been started already")
         bound = await self._open_socket(self._host, self._port)
-        layers = Layers(Context(asyncio.get_running_loop(), log, self._on_request), self._limits.max_duplicates)
+        layers = Layers(Context(asyncio.get_running_loop(), log, self._on_request), self._limits)
         udp = UdpSocket(bound, layers.messages)
         layers.attach(udp)
         carrier = AiocoapCarrier(layers, udp, self._transmission)

@@ -136,7 +136,7 @@ class Shelf(Generic[T]):
 class Uploads:
     """Request bodies that arrive in blocks, from all peers: at most `capacity` at a time."""
 
-    def __init__(self, max_body: int, lifetime: float, capacity: int = 256) -> None:
+    def __init__(self, max_body: int, lifetime: float, capacity: int) -> None:
         self._max_body = max_body
         self._shelf: Shelf[Joining] = Shelf(capacity, lifetime)
 

@@ -90,8 +90,7 @@ class Exchanges:
         self._awake_at = NEVER
         self._duplicates = Duplicates(limits.max_duplicates)
         self._peers = PeerStates(limits.max_duplicates, EXCHANGE_LIFETIME)
-        queue_length = limits.max_pending_per_peer + limits.max_observations_per_client
-        self._outgoing = Retransmission(send, guard, transmission, queue_length, spread)
+        self._outgoing = Retransmission(send, guard, limits, transmission, spread)
         self._handling: dict[tuple[Peer, bytes], Arrived] = {}
         self._to_acknowledge: list[tuple[float, int, Arrived]] = []
         self._order = count()

@@ -29,17 +29,26 @@ PING_EXCHANGE = 5 * PING
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a stranger may cost us. Requests to `package_paths`, where "*" stands for any one segment, may bring a
-    firmware or software package of `max_package` bytes; only `max_packages` of them are put together at a time.
-    `max_peers` addresses are remembered as verified, and as many with what they sent; the answers to
-    `max_peers_unverified` of these may wait until they are verified; `max_duplicates` messages are recognised when they
-    come again. An endpoint has `max_connections` at a time."""
+    firmware or software package of `max_package` bytes; only `max_packages` of them are put together at a time, and
+    `max_uploads` other bodies. `max_large_answers` are kept while peers fetch their blocks, and `max_withheld` until
+    their askers have repeated a challenge. `max_running` handlers work at a time, `max_pending_per_peer` of them for
+    one peer. `max_unread_notifications` wait for a slow reader; of `max_sent_once` non-confirmable ones we can tell
+    which a Reset is about. `max_peers` addresses are remembered as verified, and as many with what they sent; the
+    answers to `max_peers_unverified` of these may wait until they are verified; `max_duplicates` messages are
+    recognised when they come again. An endpoint has `max_connections` at a time."""
 
     max_body: int = 64 * 1024
     max_package: int = 1024 * 1024
     max_packages: int = 4
     package_paths: tuple[tuple[str, ...], ...] = (("5", "0", "0"), ("9", "*", "2"))
+    max_uploads: int = 256
+    max_large_answers: int = 256
+    max_withheld: int = 64
+    max_running: int = 10_000
     max_pending_per_peer: int = 64
     max_observations_per_client: int = 64
+    max_unread_notifications: int = 64
+    max_sent_once: int = 4096
     max_peers: int = 100_000
     max_peers_unverified: int = 64
     max_duplicates: int = 100_000

@@ -95,7 +95,7 @@ def test_a_full_shelf_drops_what_was_used_longest_ago() -> None:
 
 
 def test_uploads_of_several_peers_do_not_mix() -> None:
-    uploads = Uploads(max_body=100, lifetime=93)
+    uploads = Uploads(max_body=100, lifetime=93, capacity=3)
     assert uploads.add("a", Block(0, True, 0), b"a" * 16, now=0) is None
     assert uploads.add("b", Block(0, True, 0), b"b" * 16, now=0) is None
     assert uploads.add("a", Block(1, False, 0), b"a", now=1) == b"a" * 17
@@ -104,14 +104,14 @@ def test_uploads_of_several_peers_do_not_mix() -> None:
 
 
 def test_block_0_begins_anew() -> None:
-    uploads = Uploads(max_body=100, lifetime=93)
+    uploads = Uploads(max_body=100, lifetime=93, capacity=3)
     uploads.add("a", Block(0, True, 0), b"a" * 16, now=0)
     uploads.add("a", Block(0, True, 0), b"b" * 16, now=1)
     assert uploads.add("a", Block(1, False, 0), b"", now=2) == b"b" * 16
 
 
 def test_after_a_gap_the_upload_is_forgotten() -> None:
-    uploads = Uploads(max_body=100, lifetime=93)
+    uploads = Uploads(max_body=100, lifetime=93, capacity=3)
     uploads.add("a", Block(0, True, 0), bytes(16), now=0)
     for number in (2, 1):
         with pytest.raises(Gap):

@@ -391,14 +391,6 @@ async def test_two_large_answers_to_what_the_body_asks_for_do_not_mix(desk: Desk
     assert later == [b"a" * 36, b"b" * 36, b"b" * 36]
 
 
-async def test_no_more_answers_are_kept_than_there_is_place_for(desk: Desk) -> None:
-    desk.device.answer = lambda _: Response(Code.CONTENT, bytes(2000))
-    for n in range(257):
-        desk.asks(Code.FETCH, (URI_PATH, str(n).encode()))
-    assert desk.asks(Code.FETCH, (URI_PATH, b"0"), block2(1, 6)).code == Code.REQUEST_ENTITY_INCOMPLETE
-    assert desk.asks(Code.FETCH, (URI_PATH, b"256"), block2(1, 6)).code == Code.CONTENT
-
-
 # Addresses that nobody verified
 
 

@@ -28,12 +28,9 @@ from aiocoap.tokenmanager import TokenManager
 from lwm2m.coap.aiocoap_udp.interface import UdpAddress, UdpSocket
 from lwm2m.coap.aiocoap_udp.messages import Carried
 from lwm2m.coap.carrier import Listener, Withdraw
-from lwm2m.coap.endpoint import Delivery, Rejected, TimedOut, Unreachable
+from lwm2m.coap.endpoint import Delivery, Limits, Rejected, TimedOut, Unreachable
 from lwm2m.coap.messaging.duplicates import Duplicates
 from lwm2m.coap.packet import OBSERVE
-
-REMEMBERED_NOTIFICATIONS = 4096
-"""Non-confirmable notifications whose Reset we can still tell apart."""
 
 OnDelivery = Callable[[Delivery], None]
 ExchangeKey = tuple[UdpAddress, int]
@@ -145,9 +142,10 @@ def _is_under_way(request: Carried, response: Carried) -> bool:
 class MessageLayer(MessageManager):  # type: ignore[misc]  # aiocoap is not typed
     """Acknowledgements, retransmission and de-duplication."""
 
-    def __init__(self, token_layer: TokenLayer, max_duplicates: int) -> None:
+    def __init__(self, token_layer: TokenLayer, limits: Limits) -> None:
         super().__init__(token_layer)
-        self._received = Duplicates(max_duplicates)
+        self._received = Duplicates(limits.max_duplicates)
+        self._max_sent_once = limits.max_sent_once
         self._deliveries: dict[ExchangeKey, OnDelivery] = {}
         self._sent_once: OrderedDict[ExchangeKey, OnDelivery] = OrderedDict()
 
@@ -160,7 +158,7 @@ class MessageLayer(MessageManager):  # type: ignore[misc]  # aiocoap is not type
             self._deliveries[key] = on_delivery
         else:
             self._sent_once[key] = on_delivery
-            if len(self._sent_once) > REMEMBERED_NOTIFICATIONS:
+            if len(self._sent_once) > self._max_sent_once:
                 self._sent_once.popitem(last=False)
         return partial(self.withdraw, message)
 
@@ -282,9 +280,9 @@ def _received_key(message: Message) -> tuple[str, int, int]:
 class Layers:
     """One socket with both layers above it."""
 
-    def __init__(self, context: Context, max_duplicates: int) -> None:
+    def __init__(self, context: Context, limits: Limits) -> None:
         self.tokens = TokenLayer(context)
-        self.messages = MessageLayer(self.tokens, max_duplicates)
+        self.messages = MessageLayer(self.tokens, limits)
         self.tokens.token_interface = self.messages
         self.log: Any = context.log
 

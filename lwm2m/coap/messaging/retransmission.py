@@ -9,13 +9,10 @@ from collections.abc import Callable
 from lwm2m.coap.carrier import Settled
 from lwm2m.coap.deadlines import Deadlines
 from lwm2m.coap.endpoint import Delivery, RequestFailed, TimedOut, TooBusy, Transmission
-from lwm2m.coap.guard import Guard
+from lwm2m.coap.guard import Guard, Limits
 from lwm2m.coap.message import Peer
 from lwm2m.coap.messaging.datagram_format import CON, NON, encode, ping
 from lwm2m.coap.messaging.outgoing import Outgoing, PeerState
-
-REMEMBERED_NOTIFICATIONS = 4096
-"""Non-confirmable messages whose Reset we can still tell apart."""
 
 Send = Callable[[bytes, Peer], None]
 Chance = Callable[[], float]
@@ -23,11 +20,12 @@ Chance = Callable[[], float]
 
 
 class Retransmission:
-    def __init__(self, send: Send, guard: Guard, transmission: Transmission, queue_length: int, chance: Chance) -> None:
+    def __init__(self, send: Send, guard: Guard, limits: Limits, transmission: Transmission, chance: Chance) -> None:
         self._send = send
         self._guard = guard
         self._transmission = transmission
-        self._queue_length = queue_length
+        self._queue_length = limits.max_pending_per_peer + limits.max_observations_per_client
+        self._max_sent_once = limits.max_sent_once
         self._chance = chance
         self._unacknowledged: Deadlines[Outgoing] = Deadlines()
         self._dropped: list[tuple[Outgoing, RequestFailed]] = []
@@ -80,7 +78,7 @@ class Retransmission:
     def remember(self, peer: Peer, mid: int, settled: Settled) -> None:
         """A non-confirmable message, in case that it is reset."""
         self._sent_once[peer, mid] = settled
-        if len(self._sent_once) > REMEMBERED_NOTIFICATIONS:
+        if len(self._sent_once) > self._max_sent_once:
             self._sent_once.popitem(last=False)
 
     def take_remembered(self, peer: Peer, mid: int) -> Settled | None:

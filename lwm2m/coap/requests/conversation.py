@@ -33,7 +33,7 @@ class Conversation:
         guard: Guard | None = None,
     ) -> None:
         tracer = None if tracer is None else _harmless(tracer)
-        self._large = LargeAnswers(transmission.max_wait)
+        self._large = LargeAnswers(limits.max_large_answers, transmission.max_wait)
         self._asking = Asking(carrier, limits, transmission, tracer)
         self._notifying = Notifying(carrier, self._large, limits, tracer)
         self._serving = Serving(carrier, handler, self._notifying, self._large, limits, transmission, tracer, guard)

@@ -10,8 +10,6 @@ from lwm2m.coap.carrier import Room
 from lwm2m.coap.message import Response
 from lwm2m.coap.packet import BLOCK2, ETAG
 
-KEPT = 256
-
 
 class Kept(NamedTuple):
     response: Response
@@ -25,10 +23,10 @@ class Kept(NamedTuple):
 
 
 class LargeAnswers:
-    """At most `KEPT` of them, each for `lifetime` seconds after it was asked for last."""
+    """At most `capacity` of them, each for `lifetime` seconds after it was asked for last."""
 
-    def __init__(self, lifetime: float) -> None:
-        self._shelf: Shelf[Kept] = Shelf(KEPT, lifetime)
+    def __init__(self, capacity: int, lifetime: float) -> None:
+        self._shelf: Shelf[Kept] = Shelf(capacity, lifetime)
 
     def find(self, key: Hashable, now: float) -> Kept | None:
         return self._shelf.find(key, now)

@@ -13,7 +13,7 @@ from lwm2m.coap.endpoint import RequestFailed
 from lwm2m.coap.message import Peer, Request, Response
 from lwm2m.coap.packet import BLOCK2, OBSERVE, Packet
 from lwm2m.coap.requests.notification_order import is_newer
-from lwm2m.coap.requests.opened import CANCEL, NOTIFICATIONS_KEPT, Opened
+from lwm2m.coap.requests.opened import CANCEL, Opened
 from lwm2m.coap.requests.packets import number_of, response_from
 from lwm2m.coap.requests.sending import Sending
 from lwm2m.coap.requests.transfer import Transfer
@@ -149,7 +149,7 @@ class RunningObservation:
     def _keep(self, packet: Packet) -> None:
         if self._waiting is None:
             self._waiting = deque()
-        elif len(self._waiting) >= NOTIFICATIONS_KEPT:
+        elif len(self._waiting) >= self._asking.sending.max_unread:
             self._waiting.popleft()
             if not self._dropped:
                 log.warning("%s notifies faster than we read; the oldest notifications are dropped", self._peer)

@@ -16,18 +16,16 @@ from lwm2m.coap.requests.patience import Patience
 
 BEGIN, CANCEL = 0, 1
 """Values of the Observe option in requests. RFC 7641 §2"""
-NOTIFICATIONS_KEPT = 64
-"""How many notifications wait for a slow consumer; then the oldest go."""
 
 
 class Opened:
     """A `Listener`, and what `Patience` bounds. It closes itself with the first response, unless that accepts an
-    observation. Without a `deadline` the wait is bounded by `max_wait` seconds from the moment the message is sent:
-    only one to a peer is unacknowledged at a time."""
+    observation. Without a `deadline` the wait is bounded by `Patience.max_wait` seconds from the moment the message is
+    sent: only one to a peer is unacknowledged at a time."""
 
     __slots__ = (
         "_loop",
-        "_max_wait",
+        "_max_unread",
         "_patience",
         "_withdraw",
         "dropped",
@@ -49,13 +47,13 @@ class Opened:
         confirmable: bool,
         deadline: float | None,
         patience: Patience,
-        max_wait: float,
+        max_unread: int,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.packet = packet
         self.first: asyncio.Future[Packet] = self._loop.create_future()
         self.early: deque[Packet] | None = None
-        """What follows the first response before anybody listens."""
+        """What follows the first response before anybody listens, `max_unread` of it; then the oldest go."""
         self.dropped = 0
         """How much of that there was no room for."""
         self.on_later: Callable[[Packet], None] | None = None
@@ -64,7 +62,7 @@ class Opened:
         self.lost = False
         """It ended because the peer cannot be asked any more."""
         self._patience = patience
-        self._max_wait = max_wait
+        self._max_unread = max_unread
         self.due = NEVER
         if deadline is not None:
             patience.wait(deadline, self)
@@ -100,7 +98,7 @@ class Opened:
 
     def sent(self) -> None:
         if self.due == NEVER and not self.first.done():
-            self._patience.wait(self._loop.time() + self._max_wait, self)
+            self._patience.wait(self._loop.time() + self._patience.max_wait, self)
 
     def believes(self, packet: Packet) -> bool:  # noqa: ARG002  # the carrier knows better than we do
         return True
@@ -142,7 +140,7 @@ class Opened:
     def _keep(self, packet: Packet) -> None:
         if self.early is None:
             self.early = deque()
-        elif len(self.early) >= NOTIFICATIONS_KEPT:
+        elif len(self.early) >= self._max_unread:
             self.early.popleft()
             self.dropped += 1
         self.early.append(packet)

@@ -17,10 +17,11 @@ class Waiting(Protocol):
 
 class Patience:
     """Nearly all is answered long before its time: then a place in a heap costs a third of a timer of its own. The
-    timer is set for the nearest deadline there was, and looks again when that has passed. To be made in the event
-    loop."""
+    timer is set for the nearest deadline there was, and looks again when that has passed. `max_wait` seconds is how
+    long those wait who set no deadline of their own. To be made in the event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_wait: float) -> None:
+        self.max_wait = max_wait
         self._loop = asyncio.get_running_loop()
         self._deadlines: Deadlines[Waiting] = Deadlines()
         self._timer: asyncio.TimerHandle | None = None

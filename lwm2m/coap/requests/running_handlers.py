@@ -18,10 +18,11 @@ Finished = Callable[[Response | BaseException], None]
 
 
 class RunningHandlers:
-    """At most `most` at a time for each peer."""
+    """At most `most` at a time, and `most_of_peer` for each peer."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, most_of_peer: int) -> None:
         self._most = most
+        self._most_of_peer = most_of_peer
         self._stopping = False
         self._running: set[asyncio.Future[Response]] = set()
         self._of_peer: Counter[Peer] = Counter()
@@ -30,7 +31,7 @@ class RunningHandlers:
         """Call `finished` with the result, or with what was raised instead. False, and it is cancelled, where too many
         run."""
         task = asyncio.ensure_future(result)
-        if self._of_peer[peer] >= self._most:
+        if len(self._running) >= self._most or self._of_peer[peer] >= self._most_of_peer:
             task.cancel()
             return False
         self._of_peer[peer] += 1

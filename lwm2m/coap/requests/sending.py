@@ -19,15 +19,15 @@ class Sending:
     def __init__(self, carrier: Carrier, limits: Limits, transmission: Transmission, tracer: Tracer | None) -> None:
         self._carrier = carrier
         self.max_body = limits.max_body
-        self._max_wait = transmission.max_wait
-        self._patience = Patience()
+        self.max_unread = limits.max_unread_notifications
+        self._patience = Patience(transmission.max_wait)
         self._tracer = tracer
         self.is_traced = tracer is not None
         self._tokens = Tokens()
         self._uploads: dict[object, set[int]] = {}
 
     def send(self, peer: Peer, packet: Packet, confirmable: bool, deadline: float | None) -> Opened:
-        return Opened(self._carrier, peer, packet, confirmable, deadline, self._patience, self._max_wait)
+        return Opened(self._carrier, peer, packet, confirmable, deadline, self._patience, self.max_unread)
 
     def room(self, peer: Peer) -> Room:
         return self._carrier.room(peer)

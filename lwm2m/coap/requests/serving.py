@@ -40,8 +40,6 @@ log = logging.getLogger("lwm2m.coap")
 METHODS = frozenset(range(Code.GET, Code.IPATCH + 1))
 SAFE = frozenset({Code.GET, Code.FETCH})
 NO_SUCH_BLOCK = "the answer has no such block"
-WITHHELD = 64
-"""Answers that wait for their askers to show that they are where they say."""
 
 
 class Serving:
@@ -68,10 +66,10 @@ class Serving:
         self._limits = limits
         self._tracer = tracer
         self._guard = guard
-        self._uploads = Uploads(limits.max_body, lifetime)
+        self._uploads = Uploads(limits.max_body, lifetime, limits.max_uploads)
         self._packages = Uploads(limits.max_package, lifetime, limits.max_packages)
-        self._withheld: Shelf[Response] = Shelf(WITHHELD, lifetime)
-        self._running = RunningHandlers(limits.max_pending_per_peer)
+        self._withheld: Shelf[Response] = Shelf(limits.max_withheld, lifetime)
+        self._running = RunningHandlers(limits.max_running, limits.max_pending_per_peer)
         self._now = asyncio.get_running_loop().time
 
     async def stop(self) -> None:
