@@ -109,7 +109,7 @@ def security_of(settings: ServerSettings, file_name: str) -> Security:
 def _oscore(settings: ServerSettings, given: tuple[SecurityInfo, ...], admission: Admission) -> Oscore | None:
     """Only where the sequence numbers outlive the process, and by the stack that has it. Raises Failed."""
     if settings.state is not None and settings.coap_stack in (None, WITH_DTLS):
-        return Oscore(SqliteNumbers(settings.state), admission.oscore)
+        return Oscore(SqliteNumbers(settings.state), admission.oscore, refused=admission.refuse_claim)
     if any(info.oscore is not None for info in given):
         what = "--state" if settings.state is None else f"the CoAP stack {WITH_DTLS}"
         raise Failed(f"{settings.credentials} has clients with OSCORE, which needs {what}.")

@@ -26,8 +26,10 @@ from lwm2m.coap.object_security.context import Context, Exhausted, RequestId, Un
 from lwm2m.coap.object_security.contexts import Contexts, Oscore
 from lwm2m.coap.object_security.option import OSCORE, OscoreOption
 from lwm2m.coap.object_security.outer_blocks import Fetching, OuterBlocks, is_cut
+from lwm2m.coap.object_security.refusals import Fault, Refusals
 from lwm2m.coap.object_security.verifying import Verifying
 from lwm2m.coap.packet import BLOCK1, ECHO, MAX_AGE, OBSERVE, URI_PATH, Packet
+from lwm2m.security.info import oscore_identity
 from lwm2m.security.sequence_numbers import SequenceNumbersError
 
 log = logging.getLogger("lwm2m.coap.oscore")
@@ -62,6 +64,7 @@ class OscoreCarrier:
         self._inner = inner
         self._contexts = Contexts(oscore)
         self._loop = asyncio.get_running_loop()
+        self._refusals = Refusals(oscore.refused or _log)
         self._outer = OuterBlocks()
         self._above: OrderedDict[Peer, dict[Context, Peer]] = OrderedDict()
         self._observations: dict[Peer, OrderedDict[bytes, RequestId]] = {}
@@ -164,12 +167,13 @@ class OscoreCarrier:
             if joined is None:
                 return
             incoming = joined
+        option: OscoreOption | None = None
         try:
-            context = self._context_of(incoming)
+            option = _option_of(incoming.packet)
+            context = self._context_of(option)
             found = context.unprotect_request(incoming.packet, self._loop.time())
-        except Unverified as refusal:
-            log.info("a protected request of %s is refused: %s", incoming.peer, refusal.sentence)
-            _refuse(incoming, refusal.code, refusal.sentence)
+        except Unverified as unverified:
+            self._refuse_unverified(incoming, unverified.fault, option)
         except WindowLost as lost:
             incoming.answer(lost.challenge)
         except _NOT_SENT as error:
@@ -184,21 +188,16 @@ class OscoreCarrier:
         else:
             self.serve(incoming)
 
-    def _context_of(self, incoming: Incoming) -> Context:
+    def _refuse_unverified(self, incoming: Incoming, fault: Fault, option: OscoreOption | None) -> None:
+        identity = None if option is None else oscore_identity(option.kid or b"", option.kid_context)
+        self._refusals.tell(incoming.peer, fault, identity, self._loop.time())
+        _refuse(incoming, fault.code, fault.diagnostic)
+
+    def _context_of(self, option: OscoreOption) -> Context:
         """Raises Unverified, SequenceNumbersError."""
-        packet = incoming.packet
-        values = packet.options[OSCORE]
-        if packet.code not in _OUTER_CODES:
-            raise Unverified(Code.METHOD_NOT_ALLOWED, "")
-        try:
-            option = OscoreOption.decode(values[0])
-        except ValueError:
-            raise Unverified(Code.BAD_OPTION, "Failed to decode COSE") from None
-        if len(values) > 1 or option.number is None or option.kid is None or not packet.payload:
-            raise Unverified(Code.BAD_OPTION, "Failed to decode COSE")
-        context = self._contexts.find(option.kid, option.kid_context)
+        context = self._contexts.find(option.kid or b"", option.kid_context)
         if context is None:
-            raise Unverified(Code.UNAUTHORIZED, "Security context not found")
+            raise Unverified(Fault.UNKNOWN)
         return context
 
     def _receive_verified(self, incoming: Incoming, context: Context, found: Unprotected) -> None:
@@ -281,6 +280,24 @@ class _Protected:
 
     def ignore(self) -> None:
         self._inner.ignore()
+
+
+def _option_of(packet: Packet) -> OscoreOption:
+    """Of a request: it says by which key it is protected, and by which number. Raises Unverified."""
+    values = packet.options[OSCORE]
+    if packet.code not in _OUTER_CODES:
+        raise Unverified(Fault.METHOD)
+    try:
+        option = OscoreOption.decode(values[0])
+    except ValueError:
+        raise Unverified(Fault.MALFORMED) from None
+    if len(values) > 1 or option.number is None or option.kid is None or not packet.payload:
+        raise Unverified(Fault.MALFORMED)
+    return option
+
+
+def _log(peer: Peer, reason: str, identity: str | None) -> None:  # noqa: ARG001  # the reason says it
+    log.info("refused %s: %s", peer, reason)
 
 
 def _must_be_fresh(packet: Packet, is_overtaken: bool) -> bool:

@@ -22,8 +22,8 @@ TOLD_A_SECOND = 10
 
 
 class Refused(NamedTuple):
-    """Somebody was not let in, and why: a handshake failed, or a peer that is not `endpoint` said that it is. The
-    reason is for the people who run the server."""
+    """Somebody was not let in, and why: a handshake failed, what is protected does not verify, or a peer that is not
+    `endpoint` said that it is. The reason is for the people who run the server."""
 
     peer: Peer
     reason: str
@@ -162,6 +162,10 @@ class Admission:
         log.info("refused %s: %s", who, reason)
         if self._listener is not None:
             self._listener(Refused(peer, reason, endpoint))
+
+    def refuse_claim(self, peer: Peer, reason: str, identity: str | None) -> None:
+        """The same of a peer that named this identity and did not show that it has it: `Oscore.refused`."""
+        self.refuse(peer, reason, self.endpoint_of(identity))
 
     async def _follow(self, endpoint: str, before: SecurityInfo | None) -> None:
         gone = frozenset(() if before is None else before.identities)

@@ -9,16 +9,17 @@ import pytest
 
 from lwm2m.coap.carrier import Incoming
 from lwm2m.coap.endpoint import RequestFailed, Unreachable
-from lwm2m.coap.message import Code
+from lwm2m.coap.message import Code, Peer
 from lwm2m.coap.object_security.context import Context
 from lwm2m.coap.object_security.contexts import Oscore
 from lwm2m.coap.object_security.freshness import Freshness
 from lwm2m.coap.object_security.option import OSCORE
+from lwm2m.coap.object_security.refusals import QUIET, TOLD, Fault, Refusals
 from lwm2m.coap.oscore import OscoreCarrier
 from lwm2m.coap.packet import ECHO, MAX_AGE, URI_PATH, Packet
 from lwm2m.security.info import OscoreSecurity
 from lwm2m.security.sequence_numbers import MemoryNumbers
-from tests.unit.fake_carrier import PEER, FakeCarrier, FakeIncoming
+from tests.unit.fake_carrier import OTHER, PEER, FakeCarrier, FakeIncoming
 
 AT_SERVER = OscoreSecurity(bytes(range(16)), b"s", b"c")
 AT_CLIENT = OscoreSecurity(bytes(range(16)), b"c", b"s")
@@ -58,7 +59,9 @@ class Served:
 
     def __init__(self) -> None:
         self.known: OscoreSecurity | None = AT_SERVER
-        self.carrier = OscoreCarrier(FakeCarrier(), Oscore(MemoryNumbers(), self._find))
+        self.told: list[tuple[Peer, str, str | None]] = []
+        oscore = Oscore(MemoryNumbers(), self._find, refused=lambda *refusal: self.told.append(refusal))
+        self.carrier = OscoreCarrier(FakeCarrier(), oscore)
         self.client = context(AT_CLIENT)
         self.served: list[Incoming] = []
         self.carrier.serve = self.served.append
@@ -66,8 +69,8 @@ class Served:
     def _find(self, recipient_id: bytes, _id_context: bytes | None) -> OscoreSecurity | None:
         return self.known if recipient_id == b"c" else None
 
-    def hears(self, packet: Packet, *, confirmable: bool = True) -> FakeIncoming:
-        incoming = FakeIncoming(packet, confirmable=confirmable)
+    def hears(self, packet: Packet, peer: Peer = PEER, *, confirmable: bool = True) -> FakeIncoming:
+        incoming = FakeIncoming(packet, peer, confirmable=confirmable)
         self.carrier.receive(incoming)
         return incoming
 
@@ -94,6 +97,50 @@ async def test_what_does_not_verify_is_refused_in_the_clear(
     assert incoming.disowned
     assert served.hears(packet, confirmable=False).ignored
     assert served.served == []
+
+
+@pytest.mark.parametrize(
+    ("code", "option", "identity", "sentence"),
+    [
+        (Code.GET, "090063", None, "is neither POST nor FETCH: mend the client"),
+        (Code.POST, "20", None, "option cannot be read: mend the client"),
+        (Code.POST, "090064", "oscore:64", "nobody has the OSCORE context that it names, 'oscore:64': add credentials"),
+        (Code.POST, "090063", "oscore:63", "protected as 'oscore:63' does not verify: compare master_secret"),
+        (Code.POST, "0900" + "64" * 99, "oscore:" + "64" * 99, "names, 'oscore:" + "64" * 16 + "6...': add"),
+    ],
+)
+async def test_who_runs_the_server_is_told_once_of_each_cause_what_to_mend(
+    code: Code, option: str, identity: str | None, sentence: str
+) -> None:
+    served = Served()
+    packet = Packet(code, b"t", {OSCORE: (bytes.fromhex(option),)}, bytes(20))
+    for _ in range(3):
+        served.hears(packet)
+    ((peer, reason, named),) = served.told
+    assert (peer, named) == (PEER, identity)
+    assert sentence in reason
+    served.hears(packet, OTHER)
+    assert [told[0] for told in served.told] == [PEER, OTHER]
+
+
+async def test_a_request_that_comes_again_is_told_beside_what_does_not_verify() -> None:
+    served = Served()
+    request, _ = served.client.protect_request(GET)
+    for packet in (request, request, request._replace(payload=bytes(20)), request):
+        served.hears(packet)
+    assert ["came again" in reason or "does not verify" in reason for _, reason, _ in served.told] == [True, True]
+    assert {named for _, _, named in served.told} == {"oscore:63"}
+
+
+def test_the_same_is_told_again_after_a_pause_and_what_is_remembered_is_bounded() -> None:
+    told: list[str] = []
+    refusals = Refusals(lambda _peer, reason, _identity: told.append(reason))
+    for now in (0.0, QUIET - 1, 2 * QUIET - 2, 3 * QUIET):
+        refusals.tell(PEER, Fault.FORGED, "oscore:63", now)
+    assert len(told) == 2
+    for port in range(2 * TOLD):
+        refusals.tell(Peer(PEER.local, ("192.0.2.7", port)), Fault.FORGED, "oscore:63", 3 * QUIET)
+    assert len(refusals) == TOLD
 
 
 async def test_a_register_is_served_with_an_echo_of_ours_only() -> None:

@@ -13,6 +13,7 @@ from lwm2m.coap.message import Code
 from lwm2m.coap.messaging.datagram_format import CON, NotCoap, WrongOption, decode, encode
 from lwm2m.coap.object_security.freshness import Freshness
 from lwm2m.coap.object_security.option import OSCORE, OscoreOption
+from lwm2m.coap.object_security.refusals import Fault
 from lwm2m.coap.packet import (
     ECHO,
     NO_RESPONSE,
@@ -48,12 +49,11 @@ RequestId: TypeAlias = Any
 
 
 class Unverified(Exception):
-    """Nothing shows that this is from the peer, or that it is new. `code` and the sentence may be told, unprotected."""
+    """Nothing shows that this is from the peer, or that it is new."""
 
-    def __init__(self, code: Code, sentence: str) -> None:
-        super().__init__(sentence)
-        self.code = code
-        self.sentence = sentence
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.diagnostic)
+        self.fault = fault
 
 
 class Exhausted(Exception):
@@ -162,11 +162,11 @@ class Context(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityContextUtil
         except oscore.ReplayErrorWithEcho as lost:
             raise WindowLost(self.challenge(packet.token, lost.request_id, now)) from None
         except oscore.ReplayError:
-            raise Unverified(Code.UNAUTHORIZED, "Replay detected") from None
+            raise Unverified(Fault.REPLAYED) from None
         except oscore.DecodeError:
-            raise Unverified(Code.BAD_OPTION, "Failed to decode COSE") from None
+            raise Unverified(Fault.MALFORMED) from None
         except (error.Error, ValueError):
-            raise Unverified(Code.BAD_REQUEST, "Decryption failed") from None
+            raise Unverified(Fault.FORGED) from None
         return Unprotected(message.inner._replace(token=packet.token), request, number)
 
     def unprotect_response(self, packet: Packet, request: RequestId) -> Unprotected:
@@ -176,7 +176,7 @@ class Context(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityContextUtil
             number = OscoreOption.decode(packet.options[OSCORE][0]).number
             self.unprotect(message, request)
         except (error.Error, ValueError):
-            raise Unverified(Code.BAD_REQUEST, "Decryption failed") from None
+            raise Unverified(Fault.FORGED) from None
         return Unprotected(message.inner._replace(token=packet.token), request, number)
 
     # What aiocoap asks of a context

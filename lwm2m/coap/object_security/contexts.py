@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from lwm2m.coap.object_security.context import Context
 from lwm2m.coap.object_security.freshness import Freshness
+from lwm2m.coap.object_security.refusals import Refused
 from lwm2m.security.info import OscoreSecurity
 from lwm2m.security.sequence_numbers import SequenceNumbers
 
@@ -20,11 +21,13 @@ _SECRET_LENGTH = 32
 @dataclass(frozen=True, slots=True)
 class Oscore:
     """OSCORE above whatever carries CoAP: `known` are the peers that may speak to us, `own` is what we speak to servers
-    with; with that nothing is said or heard in the clear."""
+    with; with that nothing is said or heard in the clear. `refused` is told of requests that are not taken, each cause
+    once of a peer; without it they are in the log."""
 
     numbers: SequenceNumbers
     known: Known
     own: OscoreSecurity | None = None
+    refused: Refused | None = None
 
     @classmethod
     def of_server(cls, own: OscoreSecurity, numbers: SequenceNumbers) -> Oscore:
