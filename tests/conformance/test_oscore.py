@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -23,6 +24,7 @@ from lwm2m.server import (
     Admission,
     BootstrapConfigs,
     BootstrapServer,
+    Refused,
     Server,
     ServerAccount,
     WriteRecords,
@@ -44,7 +46,7 @@ def admission(shared: OscoreSecurity = SHARED) -> Admission:
 @asynccontextmanager
 async def server(numbers: MemoryNumbers, shared: OscoreSecurity = SHARED) -> AsyncIterator[Server]:
     admitted = admission(shared)
-    endpoint = open_endpoint(oscore=Oscore(numbers, admitted.oscore))
+    endpoint = open_endpoint(oscore=Oscore(numbers, admitted.oscore, refused=admitted.refuse_claim))
     async with Server([endpoint], admission=admitted) as running:
         yield running
 
@@ -105,10 +107,16 @@ async def test_x_410_replay() -> None:
     async with server(MemoryNumbers()) as running, watched(running.endpoints[0].uri) as (uri, proxy), client(uri) as it:
         await it.registered(PATIENCE)
         registration = running.registration(ENDPOINT)
+        happenings = running.events()
         for packet in [packet for packet in proxy.seen if packet.is_request]:
             proxy.say(packet)
         assert await running.read(ENDPOINT, "/3/0/0") == [MODEL[0]]
         assert running.registration(ENDPOINT).id == registration.id
+        async with asyncio.timeout(PATIENCE):
+            refused = await anext(aiter(happenings))
+        assert isinstance(refused, Refused)
+        assert refused.endpoint == ENDPOINT
+        assert "came again" in refused.reason
 
 
 async def test_x_410_wrong_context(monkeypatch: pytest.MonkeyPatch) -> None:

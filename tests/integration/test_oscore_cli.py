@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lwm2m.client import Client
+from lwm2m.security.info import OscoreSecurity
+from lwm2m.security.sequence_numbers import MemoryNumbers
 from tests.integration.test_cli import ended, lwm2m
 
 SECRET = "000102030405060708090a0b0c0d0e0f"
@@ -56,6 +61,38 @@ async def test_a_client_registers_again_after_both_have_crashed(files: tuple[Pat
             process.kill()
             out, err = await process.communicate()
             assert SECRET not in (out + err).decode()
+
+
+async def test_the_server_says_once_who_was_refused_and_what_to_mend(files: tuple[Path, Path], tmp_path: Path) -> None:
+    listening = ("--coap", "127.0.0.1:0", "--http", "127.0.0.1:0")
+    state = str(tmp_path / "server")
+    server = await lwm2m("server", *listening, "--credentials", str(files[0]), "--state", state)
+    uri = (await until(server, "CoAP")).split()[1]
+    right = OscoreSecurity(bytes.fromhex(SECRET), b"\x02", b"\x01")
+    wrong = {
+        "lamp": replace(right, master_secret=b"another secret"),
+        "fan": right,
+        "door": replace(right, sender_id=b"\x03"),
+    }
+    clients = [Client(name, uri, oscore=oscore, numbers=MemoryNumbers()) for name, oscore in wrong.items()]
+    async with AsyncExitStack() as running:
+        for client in clients:
+            await running.enter_async_context(client)
+        told = sorted([(await until(server, "! refused")).split(": ", 1) for _ in clients], key=lambda line: line[1])
+    server.terminate()
+    out, err = await server.communicate()
+    assert [sentence.split(":")[0] for _, sentence in told] == [
+        "it has shown 'oscore",
+        "nobody has the OSCORE context that it names, 'oscore",
+        "what it has protected as 'oscore",
+    ]
+    fan, door, lamp = told
+    assert fan[0].startswith("! refused fan at ")
+    assert "which is 'lamp'" in fan[1]
+    assert door[0].startswith("! refused 127.0.0.1")
+    assert lamp[0].startswith("! refused lamp at ")
+    assert not any(key in (out + err).decode() for key in (SECRET, b"another secret".hex()))
+    assert "does not verify" not in out.decode()
 
 
 @pytest.mark.parametrize(
