@@ -29,9 +29,12 @@ from lwm2m.security.credentials import (
     CredentialsRefused,
     PeerChain,
     PeerProof,
+    RawPublicKey,
     rpk_identity,
 )
 from lwm2m.security.keys import FileKey
+from lwm2m.security.paths import TrustStore
+from lwm2m.security.pki import ClientCheck, Pin, ServerCheck
 
 PATIENCE = 15.0
 IDENTITY, KEY = "lamp", b"a key of sixteen"
@@ -61,6 +64,14 @@ class Holder:
     @property
     def chain(self) -> CertificateChain:
         return CertificateChain((self.certificate.public_bytes(serialization.Encoding.DER),), FileKey(self.private))
+
+    @property
+    def raw_public_key(self) -> RawPublicKey:
+        return RawPublicKey(FileKey(self.private))
+
+    @property
+    def spki(self) -> bytes:
+        return FileKey(self.private).public_key
 
     @property
     def certificate_pem(self) -> bytes:
@@ -138,6 +149,18 @@ def verify(proof: PeerProof) -> str:
     except (ValueError, InvalidSignature):
         raise CredentialsRefused(Alert.UNKNOWN_CA, "nobody knows who signed it") from None
     return f"x509:{leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value!s}"
+
+
+def server_admitting(name: str) -> ServerSettings:
+    """One with raw public keys that knows this client only."""
+    admits = {rpk_identity(holder(name).spki)}.__contains__
+    check = ClientCheck(TrustStore(), wall=lambda: None, admits=admits)
+    return ServerSettings(raw_public_key=holder("server").raw_public_key, verify=check, cid_length=6)
+
+
+def client_expecting(name: str) -> ClientSettings:
+    """One with a raw public key that takes this server only."""
+    return ClientSettings(holder("client").raw_public_key, ServerCheck(Pin(holder(name).spki)))
 
 
 # Our two ends

@@ -27,8 +27,10 @@ from tests.interop.dtls_judges import (
     Program,
     asking,
     authority,
+    client_expecting,
     holder,
     running,
+    server_admitting,
     serving,
     verify,
 )
@@ -147,6 +149,31 @@ async def test_gnutls_cli_with_a_certificate_that_nobody_knows(tmp_path: Path) -
         assert server.refused[0].alert == Alert.UNKNOWN_CA
 
 
+async def test_gnutls_cli_with_the_raw_public_key_that_is_known(tmp_path: Path) -> None:
+    more = (*raw_key(tmp_path, "client"), "--insecure")
+    settings = server_admitting("client")
+    async with serving(settings) as server, gnutls_cli(server, priority(ECDHE[0], RAW), *more) as client:
+        await talks(client)
+
+
+async def test_gnutls_cli_with_a_raw_public_key_that_nobody_knows(tmp_path: Path) -> None:
+    more = (*raw_key(tmp_path, "stranger"), "--insecure")
+    settings = server_admitting("client")
+    async with serving(settings) as server, gnutls_cli(server, priority(ECDHE[0], RAW), *more) as client:
+        await client.prints(r"Received alert \[46\]")
+        assert server.refused[0].alert == Alert.CERTIFICATE_UNKNOWN
+        assert not server.heard
+
+
+async def test_gnutls_cli_takes_no_raw_public_key_of_which_nobody_told_it(tmp_path: Path) -> None:
+    """It cannot be told, so it takes none."""
+    more = raw_key(tmp_path, "client")
+    settings = server_admitting("client")
+    async with serving(settings) as server, gnutls_cli(server, priority(ECDHE[0], RAW), *more):
+        await server.has(server.refused)
+        assert (server.refused[0].alert, server.refused[0].by_peer) == (Alert.BAD_CERTIFICATE, True)
+
+
 async def test_gnutls_cli_says_good_bye() -> None:
     async with serving(SETTINGS) as server, gnutls_cli(server, priority(PSK[0]), *with_key()) as client:
         await talks(client)
@@ -223,6 +250,36 @@ async def test_gnutls_serv_shows_what_we_do_not_trust(tmp_path: Path) -> None:
     more = certificate(tmp_path, "server", trusted=False)
     async with gnutls_serv(priority(ECDHE[0]), *more) as uri, asking(settings) as client:
         with pytest.raises(HandshakeFailed, match="nobody knows who signed it"):
+            await asyncio.wait_for(client.link.peer(uri), PATIENCE)
+
+
+async def test_gnutls_serv_shows_the_raw_public_key_that_we_expect(tmp_path: Path) -> None:
+    more = (*raw_key(tmp_path, "server"), "--require-client-cert")
+    async with (
+        gnutls_serv(priority(ECDHE[0], RAW), *more) as uri,
+        asking(client_expecting("server")) as client,
+    ):
+        assert await echoes(client, uri) == fingerprint("server")
+
+
+async def test_gnutls_serv_shows_a_raw_public_key_that_we_do_not_expect(tmp_path: Path) -> None:
+    more = (*raw_key(tmp_path, "stranger"), "--require-client-cert")
+    async with (
+        gnutls_serv(priority(ECDHE[0], RAW), *more) as uri,
+        asking(client_expecting("server")) as client,
+    ):
+        with pytest.raises(HandshakeFailed, match="is not the one that /0/x/4 asks for") as failed:
+            await asyncio.wait_for(client.link.peer(uri), PATIENCE)
+        assert (failed.value.alert, failed.value.by_peer) == (Alert.BAD_CERTIFICATE, False)
+
+
+async def test_gnutls_serv_does_not_know_our_identity(tmp_path: Path) -> None:
+    settings = ClientSettings(PreSharedKey(b"nobody", KEY))
+    async with (
+        gnutls_serv(priority(PSK[0]), *keys(tmp_path)) as uri,
+        asking(settings, first_timeout=0.02) as client,
+    ):
+        with pytest.raises(HandshakeFailed):
             await asyncio.wait_for(client.link.peer(uri), PATIENCE)
 
 

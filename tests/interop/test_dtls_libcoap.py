@@ -12,10 +12,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from lwm2m.coap.datagram import DatagramEndpoint
-from lwm2m.coap.endpoint import Endpoint, Unreachable
+from lwm2m.coap.endpoint import Endpoint
 from lwm2m.coap.links.dtls_link import DtlsLink, HandshakeFailed
 from lwm2m.coap.links.udp import UdpLink
 from lwm2m.coap.message import Code, Peer, Request, Response
+from lwm2m.dtls.alerts import Alert
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.security.credentials import PreSharedKey, RawPublicKey, rpk_identity
 from lwm2m.security.keys import FileKey
@@ -25,8 +26,10 @@ from tests.interop.dtls_judges import (
     PATIENCE,
     asking,
     authority,
+    client_expecting,
     holder,
     running,
+    server_admitting,
     serving,
     verify,
 )
@@ -138,11 +141,33 @@ async def test_coap_client_with_a_wrong_key(library: str) -> None:
         assert not server.heard
 
 
+@each_library
+async def test_coap_client_with_an_identity_that_nobody_knows(library: str) -> None:
+    async with serving(SETTINGS) as server:
+        uri = f"coaps://127.0.0.1:{server.port}/x"
+        command = (program("coap-client", library), "-B", "5", "-u", "nobody", "-k", KEY, "-m", "get", uri)
+        async with running(*command):
+            await server.has(server.refused)
+        assert server.refused[0].alert == Alert.UNKNOWN_PSK_IDENTITY
+        assert not server.heard
+
+
+async def test_coap_client_with_a_raw_public_key_that_nobody_knows(tmp_path: Path) -> None:
+    async with serving(server_admitting("client")) as server:
+        uri = f"coaps://127.0.0.1:{server.port}/x"
+        shown = with_raw_key(tmp_path, "stranger")
+        async with running(program("coap-client", "gnutls"), "-B", "5", *shown, "-m", "get", uri):
+            await server.has(server.refused)
+        assert server.refused[0].alert == Alert.CERTIFICATE_UNKNOWN
+        assert not server.heard
+
+
 @contextlib.asynccontextmanager
 async def coap_server(library: str, *more: str) -> AsyncIterator[str]:
     port = free_port()
-    command = (program("coap-server", library), "-A", "127.0.0.1", "-p", str(port), *more)
-    async with running(*command):
+    command = (program("coap-server", library), "-A", "127.0.0.1", "-p", str(port), "-v", "7", *more)
+    async with running(*command) as server:
+        await server.prints("created DTLS endpoint")
         yield f"coaps://127.0.0.1:{port + 1}"
 
 
@@ -162,22 +187,10 @@ async def asker(kind: str) -> AsyncIterator[Endpoint]:
         await made.stop()
 
 
-async def reached(asker: Endpoint, uri: str) -> Peer:
-    """The program takes a moment until it listens."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                return await asker.peer(uri)
-            except Unreachable as error:
-                if isinstance(error, HandshakeFailed) and error.alert is not None:
-                    raise
-                await asyncio.sleep(0.02)
-
-
 @each_kind
 async def test_we_read_write_and_observe_what_libcoap_serves(library: str, kind: str, tmp_path: Path) -> None:
     async with coap_server(library, "-d", "8", *credentials(kind, tmp_path, "server")) as uri, asker(kind) as client:
-        peer = await reached(client, uri)
+        peer = await client.peer(uri)
         assert peer.identity == identity(kind, "server")
         response = await client.request(peer, Request(Code.GET, (".well-known", "core")), 5)
         assert b"</time>" in response.payload
@@ -193,6 +206,30 @@ async def test_we_read_write_and_observe_what_libcoap_serves(library: str, kind:
 async def test_a_server_of_libcoap_with_another_key() -> None:
     settings = ClientSettings(PreSharedKey(IDENTITY.encode(), b"another"))
     async with coap_server("gnutls", "-k", KEY) as uri, asking(settings, first_timeout=0.02) as client:
-        await asyncio.sleep(0.2)
         with pytest.raises(HandshakeFailed):
+            await asyncio.wait_for(client.link.peer(uri), PATIENCE)
+
+
+@pytest.mark.parametrize(("shown", "is_known"), [(IDENTITY, True), ("nobody", False)])
+async def test_a_server_of_libcoap_that_has_a_key_for_one_identity(shown: str, is_known: bool, tmp_path: Path) -> None:
+    """All others have to have another key."""
+    identities = tmp_path / "identities"
+    identities.write_text(f"CoAP,{IDENTITY},{KEY}\n")
+    settings = ClientSettings(PreSharedKey(shown.encode(), KEY.encode()))
+    async with (
+        coap_server("gnutls", "-k", "another", "-i", str(identities)) as uri,
+        asking(settings, first_timeout=0.02) as client,
+    ):
+        if is_known:
+            peer = await asyncio.wait_for(client.link.peer(uri), PATIENCE)
+            assert peer.identity == f"psk:{IDENTITY}"
+        else:
+            with pytest.raises(HandshakeFailed):
+                await asyncio.wait_for(client.link.peer(uri), PATIENCE)
+
+
+async def test_a_server_of_libcoap_with_a_raw_public_key_that_we_do_not_expect(tmp_path: Path) -> None:
+    settings = client_expecting("server")
+    async with coap_server("gnutls", *with_raw_key(tmp_path, "stranger")) as uri, asking(settings) as client:
+        with pytest.raises(HandshakeFailed, match="is not the one that /0/x/4 asks for"):
             await asyncio.wait_for(client.link.peer(uri), PATIENCE)

@@ -25,7 +25,9 @@ from tests.interop.dtls_judges import (
     End,
     asking,
     authority,
+    client_expecting,
     holder,
+    server_admitting,
     serving,
     verify,
 )
@@ -44,6 +46,8 @@ MODES = [(suite, "psk") for suite in PSK] + [(suite, kind) for suite in ECDHE fo
 each_mode = pytest.mark.parametrize(
     ("suite", "kind"), MODES, ids=lambda value: value if isinstance(value, str) else SUITES[value].name
 )
+NOT_TRUSTED = (Alert.BAD_CERTIFICATE, Alert.UNKNOWN_CA, Alert.CERTIFICATE_UNKNOWN)
+"""What Scandium says of a certificate or key that it does not take."""
 
 
 @pytest.fixture
@@ -65,6 +69,11 @@ def shown(kind: str, name: str, key: bytes = KEY) -> dict[str, str]:
         told["certificate"] = holder(name).chain.certificates[0].hex()
         told["trusted"] = authority().chain.certificates[0].hex()
     return told
+
+
+def knowing(name: str) -> dict[str, str]:
+    """The one raw public key that Scandium takes."""
+    return {"known": holder(name).spki.hex()}
 
 
 def client(kind: str, suite: int, **changed: object) -> ClientSettings:
@@ -201,6 +210,47 @@ async def test_scandium_with_a_wrong_key(scandium: LeshanPeer) -> None:
         assert "BAD_RECORD_MAC" in (await scandium.event("failed"))["reason"]
 
 
+async def test_scandium_with_the_raw_public_key_that_is_known(scandium: LeshanPeer) -> None:
+    async with serving(server_admitting("client")) as server:
+        told = shown("rpk", "client") | knowing("server")
+        await scandium.ask("open", role="client", suite=SUITES[ECDHE[0]].name, **told)
+        await scandium.ask("send", text="a question", port=server.port)
+        await scandium.event("received", text="A QUESTION")
+        assert server.heard[0][1].identity == identity("rpk", "client")
+
+
+async def test_scandium_with_a_raw_public_key_that_nobody_knows(scandium: LeshanPeer) -> None:
+    async with serving(server_admitting("client")) as server:
+        told = shown("rpk", "stranger") | knowing("server")
+        await scandium.ask("open", role="client", suite=SUITES[ECDHE[0]].name, **told)
+        await scandium.ask("send", text="a question", port=server.port)
+        await server.has(server.refused)  # type: ignore[arg-type]
+        assert (server.refused[0].alert, server.refused[0].by_peer) == (Alert.CERTIFICATE_UNKNOWN, False)
+        assert "CERTIFICATE_UNKNOWN" in (await scandium.event("failed"))["reason"]
+        assert not server.heard
+
+
+async def test_scandium_does_not_know_our_servers_raw_public_key(scandium: LeshanPeer) -> None:
+    async with serving(server_admitting("client")) as server:
+        told = shown("rpk", "client") | knowing("stranger")
+        await scandium.ask("open", role="client", suite=SUITES[ECDHE[0]].name, **told)
+        await scandium.ask("send", text="a question", port=server.port)
+        await server.has(server.refused)  # type: ignore[arg-type]
+        assert server.refused[0].by_peer
+        assert server.refused[0].alert in NOT_TRUSTED
+        assert not server.heard
+
+
+async def test_scandium_with_an_identity_that_nobody_knows(scandium: LeshanPeer) -> None:
+    async with serving(SETTINGS) as server:
+        told = shown("psk", "client") | {"identity": "nobody"}
+        await scandium.ask("open", role="client", suite=SUITES[PSK[0]].name, **told)
+        await scandium.ask("send", text="a question", port=server.port)
+        await server.has(server.refused)  # type: ignore[arg-type]
+        assert server.refused[0].alert == Alert.UNKNOWN_PSK_IDENTITY
+        assert "UNKNOWN_PSK_IDENTITY" in (await scandium.event("failed"))["reason"]
+
+
 # Scandium serves
 
 
@@ -248,4 +298,41 @@ async def test_scandium_does_not_trust_our_certificate(scandium: LeshanPeer) -> 
     async with asking(stranger) as end:
         with pytest.raises(HandshakeFailed) as failed:
             await asks(end, port, "a question")
-        assert failed.value.alert in (Alert.BAD_CERTIFICATE, Alert.UNKNOWN_CA, Alert.CERTIFICATE_UNKNOWN)
+        assert failed.value.by_peer
+        assert failed.value.alert in NOT_TRUSTED
+
+
+async def test_scandium_and_we_know_each_others_raw_public_keys(scandium: LeshanPeer) -> None:
+    told = shown("rpk", "server") | knowing("client")
+    port = (await scandium.ask("open", role="server", suite=SUITES[ECDHE[0]].name, **told))["port"]
+    async with asking(client_expecting("server")) as end:
+        assert await asks(end, port, "a question") == b"A QUESTION"
+
+
+async def test_scandium_does_not_know_our_raw_public_key(scandium: LeshanPeer) -> None:
+    told = shown("rpk", "server") | knowing("stranger")
+    port = (await scandium.ask("open", role="server", suite=SUITES[ECDHE[0]].name, **told))["port"]
+    async with asking(client_expecting("server")) as end:
+        with pytest.raises(HandshakeFailed) as failed:
+            await asks(end, port, "a question")
+        assert failed.value.by_peer
+        assert failed.value.alert in NOT_TRUSTED
+
+
+async def test_scandium_serves_with_a_raw_public_key_that_we_do_not_expect(scandium: LeshanPeer) -> None:
+    told = shown("rpk", "stranger") | knowing("client")
+    port = (await scandium.ask("open", role="server", suite=SUITES[ECDHE[0]].name, **told))["port"]
+    async with asking(client_expecting("server")) as end:
+        with pytest.raises(HandshakeFailed, match="is not the one that /0/x/4 asks for") as failed:
+            await asks(end, port, "a question")
+        assert (failed.value.alert, failed.value.by_peer) == (Alert.BAD_CERTIFICATE, False)
+
+
+async def test_scandium_does_not_know_our_identity(scandium: LeshanPeer) -> None:
+    """It says nothing then."""
+    told = shown("psk", "server")
+    port = (await scandium.ask("open", role="server", suite=SUITES[PSK[0]].name, **told))["port"]
+    settings = ClientSettings(PreSharedKey(b"nobody", KEY), suites=(PSK[0],))
+    async with asking(settings, first_timeout=0.02) as end:
+        with pytest.raises(HandshakeFailed, match="the two keys may not be the same"):
+            await asks(end, port, "a question")

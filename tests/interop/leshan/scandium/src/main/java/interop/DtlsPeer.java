@@ -21,6 +21,7 @@ import org.eclipse.californium.elements.DtlsEndpointContext;
 import org.eclipse.californium.elements.EndpointContext;
 import org.eclipse.californium.elements.MessageCallback;
 import org.eclipse.californium.elements.RawData;
+import org.eclipse.californium.elements.auth.RawPublicKeyIdentity;
 import org.eclipse.californium.elements.config.Configuration;
 import org.eclipse.californium.scandium.DTLSConnector;
 import org.eclipse.californium.scandium.config.DtlsConfig;
@@ -97,7 +98,12 @@ public final class DtlsPeer {
         } else {
             PublicKey open = keys.generatePublic(new X509EncodedKeySpec(bytes(command, "public")));
             builder.setCertificateIdentityProvider(new SingleCertificateProvider(key, open));
-            trusted.setTrustAllRPKs();
+            if (command.has("known")) {
+                PublicKey known = keys.generatePublic(new X509EncodedKeySpec(bytes(command, "known")));
+                trusted.setTrustedRPKs(new RawPublicKeyIdentity(known));
+            } else {
+                trusted.setTrustAllRPKs();
+            }
         }
         builder.setAdvancedCertificateVerifier(trusted.build());
     }
