@@ -305,6 +305,22 @@ async def test_a_forgotten_observation_is_not_retransmitted(
     await scripted.expect_nothing()
 
 
+async def test_a_cancelled_notification_is_not_retransmitted_and_lets_the_next_one_go(
+    endpoint: Endpoint, scripted: ScriptedPeer, device: Device
+) -> None:
+    await endpoint.peer(scripted.uri)
+    await observes(scripted)
+    first = in_background(endpoint, device.subscriptions[0], "1")
+    await scripted.expect()
+    second = in_background(endpoint, device.subscriptions[0], "2")
+    first.cancel()
+    following = await scripted.expect()
+    assert following.payload == b"2"
+    acknowledges(scripted, following)
+    assert await second is Delivery.DELIVERED
+    await scripted.expect_nothing()
+
+
 @pytest.mark.parametrize("asked", [CON, NON])
 @pytest.mark.parametrize("notified", [CON, NON])
 async def test_notifications_are_confirmable_as_asked_and_not_as_the_request_was(

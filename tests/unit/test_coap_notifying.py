@@ -116,6 +116,34 @@ async def test_one_that_nobody_waits_for_any_more_is_not_sent(observed: Observed
     assert observed.payloads == [b"0"]
 
 
+@pytest.mark.parametrize("confirmable", [True, False])
+async def test_one_under_way_that_is_cancelled_is_withdrawn_and_the_next_goes(
+    observed: Observed, confirmable: bool
+) -> None:
+    (under_way,) = await observed.begins(b"0")
+    (waiting,) = await observed.begins(b"1", confirmable=confirmable)
+    cancelled = observed.last
+    under_way.cancel()
+    await asyncio.wait([under_way])
+    assert (cancelled.withdrawn, under_way.cancelled()) == (True, True)
+    assert observed.payloads == [b"0", b"1"]
+    if confirmable:
+        observed.last.settled(Delivery.DELIVERED)
+    assert await waiting is Delivery.DELIVERED
+    assert await observed.notifies(b"2") is Delivery.DELIVERED
+
+
+async def test_one_that_is_cancelled_after_its_verdict_changes_nothing(observed: Observed) -> None:
+    under_way, waiting = await observed.begins(b"0", b"1")
+    observed.last.settled(Delivery.DELIVERED)
+    under_way.cancel()
+    await asyncio.wait([under_way])
+    assert observed.payloads == [b"0", b"1"]
+    assert not observed.last.withdrawn
+    observed.last.settled(Delivery.DELIVERED)
+    assert await waiting is Delivery.DELIVERED
+
+
 @pytest.mark.parametrize("verdict", [Delivery.RESET, Delivery.TIMED_OUT])
 async def test_a_reset_or_silence_ends_the_observation(observed: Observed, verdict: Delivery) -> None:
     deliveries = await observed.begins(b"0", b"1")

@@ -107,7 +107,7 @@ class Notifying:
             self.lost(peer)
 
     async def notify(self, subscription: Subscription, response: Response, confirmable: bool) -> Delivery:
-        """`RESET` as well when nobody observes, or does no more."""
+        """`RESET` as well when nobody observes, or does no more. When this is cancelled it is not sent again."""
         served = self._served.get(subscription.peer, {}).get(subscription.token)
         if served is None:
             return Delivery.RESET
@@ -119,7 +119,11 @@ class Notifying:
             self._send(served, response, delivered)
         else:
             served.replace_waiting(_Waiting(response, confirmable, delivered), Delivery.SUPERSEDED)
-        return await delivered
+        try:
+            return await delivered
+        except asyncio.CancelledError:
+            self._give_up(served, delivered)
+            raise
 
     def _send(self, served: Served, response: Response, delivered: Delivered | None) -> None:
         """Confirmable where somebody wants to know whether it was delivered."""
@@ -153,11 +157,19 @@ class Notifying:
             self._take(served)
             served.end(verdict)
             return
-        waiting, served.waiting = served.waiting, None
-        if waiting is not None and not waiting.delivered.cancelled():
-            self._send_waiting(served, waiting)
+        self._send_waiting(served)
 
-    def _send_waiting(self, served: Served, waiting: _Waiting) -> None:
+    def _give_up(self, served: Served, delivered: Delivered) -> None:
+        """Nobody wants to know of this one any more: the next goes, if it was under way."""
+        if served.delivered is delivered and served.withdraw is not None:
+            served.delivered = None
+            served.withdraw()
+            self._send_waiting(served)
+
+    def _send_waiting(self, served: Served) -> None:
+        waiting, served.waiting = served.waiting, None
+        if waiting is None or waiting.delivered.cancelled():
+            return
         if waiting.confirmable:
             self._send(served, waiting.response, waiting.delivered)
         else:
