@@ -42,6 +42,7 @@ from lwm2m.coap.messaging.datagram_format import (
 from lwm2m.coap.messaging.duplicates import EXCHANGE_LIFETIME, Duplicates
 from lwm2m.coap.messaging.outgoing import Asked, Outgoing, PeerState, PeerStates
 from lwm2m.coap.messaging.retransmission import Chance, Retransmission, Send
+from lwm2m.coap.object_security.option import OSCORE
 from lwm2m.coap.packet import ECHO, OBSERVE, Packet
 
 log = logging.getLogger("lwm2m.coap")
@@ -182,7 +183,8 @@ class Exchanges:
     def _ran_out(self, arrived: Arrived, now: float) -> None:
         """The time for an acknowledgement with the answer in it."""
         deferred, peer = arrived.deferred, arrived.peer
-        if deferred is None or arrived.acknowledged or arrived.packet.code not in REPEATABLE:
+        asked = arrived.packet
+        if deferred is None or arrived.acknowledged or asked.code not in REPEATABLE or OSCORE in asked.options:
             self._acknowledge(arrived)
             return
         challenge = {ECHO: (self._guard.challenge(peer, now),)}

@@ -5,6 +5,8 @@
 * An address that is not verified gets at most `Limits.amplification` times the bytes that came from it.
 * One that we know nothing of, or no more, gets a ping: whoever answers that is verified. Every CoAP node answers a
   ping, and few know Echo; but a message that waits for it is kept, so that only some peers can make us wait.
+* Whoever speaks OSCORE knows Echo, and believes no challenge in the clear: its challenges are protected, and a peer
+  that is protected is verified where the peer below it is.
 
 No IO, `now` is an argument. RFC 9175 §2.4 and §2.6, RFC 7252 §11.3."""
 
@@ -24,6 +26,8 @@ MAC = 8
 PING = 4
 PING_EXCHANGE = 5 * PING
 """A ping and all its retransmissions."""
+PROTECTION = 64
+"""Bytes that OSCORE adds to a message, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +82,15 @@ class Guard:
         self._deferred: set[Peer] = set()
 
     def is_verified(self, peer: Peer) -> bool:
-        return peer.association is not None or peer in self._verified
+        if peer.association is None:
+            return peer in self._verified
+        return peer.below is None or self.is_verified(peer.below)
 
     def verified(self, peer: Peer) -> None:
         """The peer has shown that it receives what we send, or our own side chose it."""
         if peer.association is not None:
+            if peer.below is not None:
+                self.verified(peer.below)
             return
         verified = self._verified
         try:
@@ -94,8 +102,11 @@ class Guard:
                 verified.popitem(last=False)
 
     def may_answer(self, peer: Peer, received: int, size: int) -> bool:
-        """Whether a request of `received` bytes may be answered with a datagram of `size` bytes now. Where not, a 4.01
-        with a challenge may, and where `may_defer` the answer may come after a ping."""
+        """Whether a request of `received` bytes may be answered with a datagram of `size` bytes, that are still to be
+        protected perhaps, now. Where not, a 4.01 with a challenge may, and where `may_defer` the answer may come after
+        a ping."""
+        if peer.below is not None:
+            size += PROTECTION
         return size <= received * self._amplification or self.is_verified(peer)
 
     def challenge(self, peer: Peer, now: float) -> bytes:
@@ -143,8 +154,9 @@ class Guard:
         return self.may_send(peer, PING)
 
     def may_defer(self, peer: Peer) -> bool:
-        """Whether what a peer makes us send it, answers and notifications, may wait for its answer to a ping."""
-        return peer in self._deferred or len(self._deferred) < self._max_deferred
+        """Whether what a peer makes us send it, answers and notifications, may wait for its answer to a ping. Whoever
+        speaks OSCORE knows Echo."""
+        return peer.below is None and (peer in self._deferred or len(self._deferred) < self._max_deferred)
 
     def defer(self, peer: Peer) -> bool:
         """The same, and it waits from now on."""

@@ -68,12 +68,14 @@ class Code(IntEnum):
 class Peer:
     """Who is at the other end. Addresses are (host, port), the host a bare IPv4 or IPv6 literal, or a transport's own
     text. `association` is set where a connection or a security session carries the exchange: then it alone makes two
-    peers equal; `identity` is what the security layer proved, None without security."""
+    peers equal; `identity` is what the security layer proved, None without security. Where each message is protected
+    by itself (OSCORE), `below` is who sends and receives them."""
 
     local: tuple[str, int]
     address: tuple[str, int]
     association: Hashable = None
     identity: str | None = None
+    below: Peer | None = None
     _hash: int = field(init=False, repr=False)
     """Peers are looked up for every datagram."""
 

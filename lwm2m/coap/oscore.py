@@ -21,21 +21,21 @@ from typing import NamedTuple
 from lwm2m.coap.blocks import Block
 from lwm2m.coap.carrier import Carrier, Incoming, Listener, Room, Serve, Settled, Withdraw
 from lwm2m.coap.endpoint import Delivery, RequestFailed, Unreachable
+from lwm2m.coap.guard import PROTECTION, Guard
 from lwm2m.coap.message import Code, Peer
 from lwm2m.coap.object_security.context import Context, Exhausted, RequestId, Unprotected, Unverified, WindowLost
 from lwm2m.coap.object_security.contexts import Contexts, Oscore
+from lwm2m.coap.object_security.freshness import LENGTH as FRESHNESS
 from lwm2m.coap.object_security.option import OSCORE, OscoreOption
 from lwm2m.coap.object_security.outer_blocks import Fetching, OuterBlocks, is_cut
 from lwm2m.coap.object_security.refusals import Fault, Refusals
 from lwm2m.coap.object_security.verifying import Verifying
 from lwm2m.coap.packet import BLOCK1, ECHO, MAX_AGE, OBSERVE, URI_PATH, Packet
-from lwm2m.security.info import oscore_identity
+from lwm2m.security.info import oscore_identity, oscore_ids
 from lwm2m.security.sequence_numbers import SequenceNumbersError
 
 log = logging.getLogger("lwm2m.coap.oscore")
 
-OVERHEAD = 64
-"""Bytes that protection adds to a message, at most."""
 SMALL = 1024
 """Payloads up to this are in messages that have room for the overhead."""
 PEERS_KEPT = 100_000
@@ -57,11 +57,12 @@ class OscoreAssociation(NamedTuple):
 
 class OscoreCarrier:
     """Keeps the contract of `Carrier`. What arrives below is put into `receive`, and what of it is true goes to
-    `serve`."""
+    `serve`. `guard` is that of the carrier below, where that has one."""
 
-    def __init__(self, inner: Carrier, oscore: Oscore) -> None:
+    def __init__(self, inner: Carrier, oscore: Oscore, guard: Guard | None = None) -> None:
         self.serve: Serve = _leave
         self._inner = inner
+        self._guard = guard
         self._contexts = Contexts(oscore)
         self._loop = asyncio.get_running_loop()
         self._refusals = Refusals(oscore.refused or _log)
@@ -79,6 +80,19 @@ class OscoreCarrier:
             raise Unreachable(str(error)) from None
         return below if own is None else self._protected(own, below)
 
+    def recall(self, peer: Peer) -> Peer | None:
+        """Whoever had this identity there in an earlier process, to speak with now; None where it has no context any
+        more."""
+        ids = None if peer.identity is None else oscore_ids(peer.identity)
+        if ids is None or peer.below is None:
+            return None
+        try:
+            context = self._contexts.find(*ids)
+        except SequenceNumbersError as error:
+            log.error("nothing can be said to %s: %s", peer, error)
+            return None
+        return None if context is None else self._protected(context, peer.below)
+
     def lost(self, below: Peer) -> list[Peer]:
         """Those that were reached through this peer, which is gone: it has failed already what was asked of them."""
         lost = list(self._above.pop(below, {}).values())
@@ -95,7 +109,7 @@ class OscoreCarrier:
         peer = known.get(context)
         if peer is None:
             association = OscoreAssociation(context, below)
-            peer = known[context] = Peer(below.local, below.address, association, context.identity)
+            peer = known[context] = Peer(below.local, below.address, association, context.identity, below)
         return peer
 
     # As a `Carrier`
@@ -105,7 +119,7 @@ class OscoreCarrier:
         if not isinstance(association, OscoreAssociation):
             return self._inner.room(peer)
         room = self._inner.room(association.below)
-        return room if room.payload <= SMALL else room._replace(payload=max(SMALL, room.payload - OVERHEAD))
+        return room if room.payload <= SMALL else room._replace(payload=max(SMALL, room.payload - PROTECTION))
 
     def ask(self, peer: Peer, packet: Packet, confirmable: bool, listener: Listener) -> Withdraw:
         association = peer.association
@@ -175,7 +189,7 @@ class OscoreCarrier:
         except Unverified as unverified:
             self._refuse_unverified(incoming, unverified.fault, option)
         except WindowLost as lost:
-            incoming.answer(lost.challenge)
+            self._challenge(incoming, context, lost.request)
         except _NOT_SENT as error:
             log.error("a request cannot be answered with protection: %s", error)
             _refuse(incoming, Code.SERVICE_UNAVAILABLE, "")
@@ -205,19 +219,28 @@ class OscoreCarrier:
         now = self._loop.time()
         assert number is not None
         is_overtaken, context.newest = number < context.newest, max(number, context.newest)
-        if _must_be_fresh(packet, is_overtaken) and not context.is_fresh(packet, now):
-            try:
-                incoming.answer(context.challenge(packet.token, request, now))
-            except _NOT_SENT as error:
-                log.error("a request cannot be answered with protection: %s", error)
-                incoming.ignore()
+        is_fresh = context.is_fresh(packet, now)
+        if not is_fresh and _must_be_fresh(packet, is_overtaken):
+            self._challenge(incoming, context, request)
             return
         peer = self._protected(context, incoming.peer)
         if OBSERVE in packet.options:
             self._forget(peer, packet.token)
-        if ECHO in packet.options:
+        if is_fresh:
+            if self._guard is not None:
+                self._guard.accepts(peer, packet.options[ECHO][0][FRESHNESS:], now)
             packet = packet._replace(options={n: values for n, values in packet.options.items() if n != ECHO})
         self.serve(_Protected(self, incoming, packet, peer, context, request))
+
+    def _challenge(self, incoming: Incoming, context: Context, request: RequestId) -> None:
+        """Whoever repeats it shows that the request is new, and where it is."""
+        guard, peer, now = self._guard, incoming.peer, self._loop.time()
+        place = b"" if guard is None or guard.is_verified(peer) else guard.challenge(peer, now)
+        try:
+            incoming.answer(context.challenge(incoming.packet.token, request, now, place))
+        except _NOT_SENT as error:
+            log.error("a request cannot be answered with protection: %s", error)
+            incoming.ignore()
 
     def observed(self, peer: Peer, token: bytes, request: RequestId) -> None:
         """The peer was told that it observes."""

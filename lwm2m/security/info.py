@@ -128,6 +128,15 @@ def oscore_identity(recipient_id: bytes, id_context: bytes | None = None) -> str
     return f"oscore:{recipient_id.hex()}" + ("" if id_context is None else f"/{id_context.hex()}")
 
 
+def oscore_ids(identity: str) -> tuple[bytes, bytes | None] | None:
+    """Recipient id and id context of such an identity; None for another."""
+    kind, _, ids = identity.partition(":")
+    if kind != "oscore":
+        return None
+    recipient_id, has_context, id_context = ids.partition("/")
+    return bytes.fromhex(recipient_id), bytes.fromhex(id_context) if has_context else None
+
+
 def _identity(credentials: ClientCredentials, endpoint: str) -> str:
     match credentials:
         case PreSharedKey(identity=identity):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lwm2m.coap.guard import CHALLENGE_LIFETIME, PING_EXCHANGE, Guard, Limits
+from lwm2m.coap.guard import CHALLENGE_LIFETIME, PING_EXCHANGE, PROTECTION, Guard, Limits
 from lwm2m.coap.message import Peer
 
 LOCAL = ("192.0.2.1", 5683)
@@ -61,6 +61,20 @@ def test_a_peer_with_an_association_needs_no_verification() -> None:
     guard = guarded()
     assert guard.is_verified(peer)
     assert guard.may_send(peer, 1200)
+
+
+def test_a_protected_peer_is_verified_where_the_peer_below_it_is_and_waits_for_no_ping() -> None:
+    guard = guarded()
+    protected = Peer(LOCAL, STRANGER.address, "a context with it", "oscore:01", STRANGER)
+    assert not guard.is_verified(protected)
+    assert not guard.may_defer(protected)
+    assert guard.may_answer(protected, 100, 300 - PROTECTION)
+    assert not guard.may_answer(protected, 100, 301 - PROTECTION)
+    assert guard.accepts(protected, guard.challenge(protected, 0.0), 0.0)
+    assert guard.is_verified(STRANGER)
+    assert guard.is_verified(protected)
+    connected = Peer(LOCAL, OTHER.address, "a connection")
+    assert guard.is_verified(Peer(LOCAL, OTHER.address, "a context with it", "oscore:01", connected))
 
 
 def test_whoever_repeats_the_challenge_is_verified() -> None:

@@ -153,7 +153,7 @@ def test_a_lost_window_is_made_again_by_echo_and_by_nothing_else() -> None:
     request, asked = client.protect_request(GET)
     with pytest.raises(WindowLost) as lost:
         server.unprotect_request(request, 100.0)
-    challenge = client.unprotect_response(lost.value.challenge, asked).packet
+    challenge = client.unprotect_response(server.challenge(b"t", lost.value.request, 100.0), asked).packet
     assert challenge.code == Code.UNAUTHORIZED
     repeated, _ = client.protect_request(GET._replace(options={**GET.options, ECHO: challenge.options[ECHO]}))
     with pytest.raises(WindowLost):

@@ -11,6 +11,7 @@ from aiocoap.message import Direction
 
 from lwm2m.coap.message import Code
 from lwm2m.coap.messaging.datagram_format import CON, NotCoap, WrongOption, decode, encode
+from lwm2m.coap.object_security.freshness import LENGTH as FRESHNESS
 from lwm2m.coap.object_security.freshness import Freshness
 from lwm2m.coap.object_security.option import OSCORE, OscoreOption
 from lwm2m.coap.object_security.refusals import Fault
@@ -69,12 +70,12 @@ class Unprotected(NamedTuple):
 
 
 class WindowLost(Exception):
-    """A request that verifies, and may be a replay all the same: our replay window did not outlive the process. The
-    response `challenge` lets its sender show that it is new. RFC 8613 appendix B.1.2"""
+    """A request that verifies, and may be a replay all the same: our replay window did not outlive the process. Its
+    sender has to show that it is new. RFC 8613 appendix B.1.2"""
 
-    def __init__(self, challenge: Packet) -> None:
+    def __init__(self, request: RequestId) -> None:
         super().__init__("the replay window is lost")
-        self.challenge = challenge
+        self.request = request
 
 
 class _Plain(Message):  # type: ignore[misc]  # aiocoap is not typed
@@ -141,26 +142,27 @@ class Context(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityContextUtil
         protected, _ = self.protect(_Plain(packet), request)
         return _packet(protected, packet.token, kept)
 
-    def challenge(self, token: bytes, request: RequestId, now: float) -> Packet:
-        """The protected 4.01 that asks whether a request is new. RFC 9175 §2.3"""
-        echo = self._freshness.challenge(self.name, now)
+    def challenge(self, token: bytes, request: RequestId, now: float, place: bytes = b"") -> Packet:
+        """The protected 4.01 that asks whether a request is new. `place` is added to its Echo value, and can be taken
+        from that when it comes back. RFC 9175 §2.3"""
+        echo = self._freshness.challenge(self.name, now) + place
         return self.protect_response(Packet(Code.UNAUTHORIZED, token, {ECHO: (echo,)}), request)
 
     def is_fresh(self, packet: Packet, now: float) -> bool:
         """Whether this request, unprotected, shows that it was made just now."""
         values = packet.options.get(ECHO)
-        return values is not None and self._freshness.accepts(self.name, values[0], now)
+        return values is not None and self._freshness.accepts(self.name, values[0][:FRESHNESS], now)
 
     # In
 
     def unprotect_request(self, packet: Packet, now: float) -> Unprotected:
-        """Raises Unverified, WindowLost, Exhausted, SequenceNumbersError."""
+        """Raises Unverified, WindowLost."""
         number = OscoreOption.decode(packet.options[OSCORE][0]).number
         message = _Protected(packet, now)
         try:
             _, request = self.unprotect(message)
         except oscore.ReplayErrorWithEcho as lost:
-            raise WindowLost(self.challenge(packet.token, lost.request_id, now)) from None
+            raise WindowLost(lost.request_id) from None
         except oscore.ReplayError:
             raise Unverified(Fault.REPLAYED) from None
         except oscore.DecodeError:

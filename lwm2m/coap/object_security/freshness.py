@@ -9,6 +9,8 @@ LIFETIME = 30.0
 """Seconds that an Echo value shows that."""
 _TIME = 6
 _MAC = 8
+LENGTH = _TIME + _MAC
+"""Bytes of an Echo value."""
 _MILLISECONDS = 1000
 
 
