@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
+import pytest
+
 from lwm2m.coap.links.dtls_link import ClientSecurity, Refused
 from lwm2m.coap.streams.tls_settings import Tls
-from lwm2m.dtls.settings import ClientSettings, ServerSettings
+from lwm2m.dtls.settings import DEFAULT_SUITES, ClientSettings, ServerSettings
 from lwm2m.security.certificate_status import NOT_CHECKED, Revocation
-from lwm2m.security.credentials import CertificateChain
+from lwm2m.security.credentials import CertificateChain, PreSharedKey
 from lwm2m.security.paths import TrustStore
 from lwm2m.security.pki import ClientCheck, ServerCheck
 from tests.authority import Issued, root
 
 DAY = timedelta(days=1)
+KEY, OTHER_KEY = bytes(range(16)), bytes(16)
+with_psk = pytest.mark.skipif(sys.version_info < (3, 13), reason="pre-shared keys in TLS need Python 3.13")
+without_psk = pytest.mark.skipif(sys.version_info >= (3, 13), reason="Python has pre-shared keys in TLS from 3.13 on")
 
 
 @dataclass(frozen=True)
@@ -74,3 +81,16 @@ def both() -> Tls:
     """For an endpoint that lets in and reaches others."""
     server = serving()
     return Tls(server=server.server, trust=server.trust, client=asking())
+
+
+def knowing(keys: Mapping[bytes, bytes] | None = None, *, certificates: bool = False) -> Tls:
+    """A server that knows pre-shared keys by their identities, that of a lamp if nothing else is said."""
+    find_key = ({b"lamp": KEY} if keys is None else keys).get
+    tls = serving() if certificates else Tls(server=ServerSettings(find_key))
+    assert tls.server is not None
+    return replace(tls, server=replace(tls.server, find_key=find_key))
+
+
+def with_key(identity: bytes = b"lamp", key: bytes = KEY, suites: tuple[int, ...] = DEFAULT_SUITES) -> Tls:
+    """A client with a pre-shared key."""
+    return Tls(client=lambda _host: ClientSettings(PreSharedKey(identity, key), suites=suites))

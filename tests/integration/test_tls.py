@@ -23,12 +23,12 @@ from lwm2m.coap.links.dtls_link import HandshakeFailed
 from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.coap.streams.aiocoap_connection import Liveness
 from lwm2m.coap.streams.tls import TlsEndpoint
-from lwm2m.coap.streams.tls_settings import Tls
+from lwm2m.coap.streams.tls_settings import Tls, Unfit
 from lwm2m.dtls.alerts import Alert
 from lwm2m.dtls.connection import Closed
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.security.certificate_status import Revocation, RevocationPolicy
-from lwm2m.security.credentials import CertificateChain, PreSharedKey
+from lwm2m.security.credentials import CertificateChain, RawPublicKey
 from lwm2m.security.crl import RevocationList
 from lwm2m.security.keys import FileKey
 from lwm2m.security.paths import TrustStore
@@ -429,16 +429,18 @@ async def answered(server: Server, context: ssl.SSLContext, session: ssl.SSLSess
 # Credentials that do not do
 
 
-async def test_a_pre_shared_key_is_refused_with_what_to_do() -> None:
-    key = PreSharedKey(b"lamp", b"a key of sixteen")
-    async with a_server() as server, a_client(Tls(client=lambda _: ClientSettings(key))) as endpoint:
-        with pytest.raises(Unreachable, match=r"certificates only.*mode 2.*or coaps://"):
+async def test_a_raw_public_key_is_refused_with_what_to_do() -> None:
+    key = RawPublicKey(authority().holder("lamp").key)
+    check = ServerCheck(Pin(authority().holder("server").key.public_key))
+    async with a_server() as server, a_client(Tls(client=lambda _: ClientSettings(key, check))) as endpoint:
+        with pytest.raises(Unfit, match=r"raw public keys.*certificates.*coaps://"):
             await endpoint.peer(server.endpoint.uri)
 
 
 def test_a_server_has_a_certificate_and_authorities() -> None:
-    with pytest.raises(ValueError, match="needs a certificate"):
-        TlsEndpoint(tls=Tls(server=ServerSettings({b"lamp": b"a key of sixteen"}.get), trust=authority().trust))
+    raw = ServerSettings(raw_public_key=RawPublicKey(authority().holder("server").key), verify=serving().server.verify)
+    with pytest.raises(ValueError, match="raw public keys over TLS are not there"):
+        TlsEndpoint(tls=Tls(server=raw, trust=authority().trust))
     with pytest.raises(ValueError, match="name the authorities"):
         TlsEndpoint(tls=replace(serving(), trust=TrustStore()))
     with pytest.raises(ValueError, match="nobody can be let in"):

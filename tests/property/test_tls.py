@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lwm2m.coap.streams.tls_errors import TlsFailed
+from lwm2m.coap.streams.tls_records import hello_in
 from lwm2m.coap.streams.tls_settings import accepting, reaching
-from lwm2m.coap.streams.tls_stream import TlsStream, offered_protocols
+from lwm2m.coap.streams.tls_stream import TlsStream
 from tests.tls_credentials import asking, serving
 
 SERVER = serving()
@@ -69,13 +70,13 @@ def ends_or_goes_on(server: TlsStream, data: bytes, size: int) -> None:
 
 
 def test_what_a_hello_offers_is_read() -> None:
-    assert offered_protocols(HELLO) == (b"h2", b"coap")
+    assert hello_in(HELLO).protocols == (b"h2", b"coap")
 
 
 @given(changes, st.integers(0, len(HELLO)))
 @settings(max_examples=200, deadline=None)
 def test_a_changed_hello_offers_names_or_nothing(at: list[tuple[int, int]], end: int) -> None:
-    offered = offered_protocols(changed(HELLO, at)[:end] or b"\x16")
+    offered = hello_in(changed(HELLO, at)[:end] or b"\x16").protocols
     assert offered is None or all(isinstance(name, bytes) for name in offered)
 
 

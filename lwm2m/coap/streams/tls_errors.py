@@ -36,14 +36,18 @@ _FAULTS: dict[str, tuple[Alert, str]] = {
         "the peer takes no signature of the credentials that are here",
     ),
     "NO_SUITABLE_KEY_SHARE": (Alert.HANDSHAKE_FAILURE, "the peer knows none of the curves that are used here"),
-    "PSK_IDENTITY_NOT_FOUND": (
-        Alert.UNKNOWN_PSK_IDENTITY,
-        "nobody has the client's PSK identity: add it to the credentials",
-    ),
+    "PSK_IDENTITY_NOT_FOUND": (Alert.UNKNOWN_PSK_IDENTITY, "the client does not say whose pre-shared key it has"),
     "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": (Alert.BAD_RECORD_MAC, "a record of the peer is not authentic"),
     "WRONG_VERSION_NUMBER": (Alert.PROTOCOL_VERSION, "the peer does not speak TLS"),
     "HTTP_REQUEST": (Alert.PROTOCOL_VERSION, "the peer does not speak TLS but HTTP"),
 }
+_KEY_FAULTS: dict[str, tuple[Alert, str]] = {
+    "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": (
+        Alert.BAD_RECORD_MAC,
+        "the peer's Finished cannot be read: the two keys are not the same",
+    ),
+}
+"""The same in a handshake with a pre-shared key."""
 _NUMBERS = {alert_name(alert): alert for alert in Alert}
 
 
@@ -55,7 +59,8 @@ class TlsFailed(Exception):
         self.closed = closed
 
 
-def failure(error: ssl.SSLError) -> TlsFailed:
+def failure(error: ssl.SSLError, *, has_key: bool = False) -> TlsFailed:
+    """`has_key`: while hands are shaken with a pre-shared key."""
     heard = _HEARD.search(str(error))
     if heard is not None and heard[1] in _NUMBERS:
         return TlsFailed(Closed(int(_NUMBERS[heard[1]]), f"the peer says: {heard[1]}", by_peer=True))
@@ -65,7 +70,8 @@ def failure(error: ssl.SSLError) -> TlsFailed:
         )
     else:
         unknown = Alert.INTERNAL_ERROR, f"TLS went wrong: {_plain(error)}"
-        alert, sentence = _FAULTS.get(error.reason or "", unknown)
+        faults = {**_FAULTS, **_KEY_FAULTS} if has_key else _FAULTS
+        alert, sentence = faults.get(error.reason or "", unknown)
     return TlsFailed(Closed(alert, sentence, by_peer=False))
 
 

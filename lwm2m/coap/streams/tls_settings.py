@@ -15,12 +15,31 @@ from cryptography.hazmat.primitives import serialization
 
 from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.links.dtls_link import ClientSecurity, Refused
-from lwm2m.coap.streams.tls_stream import COAP, Judge, Shown, TlsStream
+from lwm2m.coap.streams import tls_psk
+from lwm2m.coap.streams.tls_psk import HAS_PSK, PSK_NAMES, WITHOUT_PSK, ClaimedKey, OwnKey, psk_names
+from lwm2m.coap.streams.tls_records import Hello
+from lwm2m.coap.streams.tls_stream import (
+    COAP,
+    ClientMeans,
+    ClientStream,
+    Judge,
+    ServerMeans,
+    ServerStream,
+    Shown,
+    TlsStream,
+)
 from lwm2m.coap.uri import PORTS
 from lwm2m.dtls.alerts import Alert
 from lwm2m.dtls.settings import DEFAULT_SUITES, ClientSettings, ServerSettings, Verify
 from lwm2m.security.certificates import encoded
-from lwm2m.security.credentials import CertificateChain, CredentialsRefused, PeerChain
+from lwm2m.security.credentials import (
+    CertificateChain,
+    Credentials,
+    CredentialsRefused,
+    PeerChain,
+    PreSharedKey,
+    RawPublicKey,
+)
 from lwm2m.security.keys import FileKey
 from lwm2m.security.paths import TrustStore
 
@@ -33,12 +52,15 @@ NAMES = {
 """The suites of TLS 1.2 that DTLS does too, as OpenSSL calls them."""
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM:ECDHE-ECDSA-AES128-SHA256"
 """Of TLS 1.2; those of TLS 1.3 are what OpenSSL has."""
+NO_RAW_KEYS = "raw public keys over TLS are not there in Python: use certificates, or DTLS (coaps://)"
+NO_TOKENS = "TLS over TCP needs a private key in a file: OpenSSL cannot ask this one, as DTLS can"
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """TLS between CoAP and TCP: `server` lets clients in whose certificates lead to `trust`, `client` reaches servers.
-    `refused` is told of handshakes that failed, with the address they came from."""
+    """TLS between CoAP and TCP: `server` lets clients in that have a key of its `find_key`, or certificates that lead
+    to `trust`, `client` reaches servers. `refused` is told of handshakes that failed, with the address they came
+    from."""
 
     server: ServerSettings | None = None
     trust: TrustStore = field(default=TrustStore(), repr=False)
@@ -46,11 +68,65 @@ class Tls:
     refused: Refused | None = None
 
 
+class Unfit(Unreachable):
+    """TLS cannot show these credentials, wherever the server is. Trying again changes nothing."""
+
+
+def require_fitting(credentials: Credentials) -> None:
+    """That TLS can show them. Raises ValueError with a sentence that says what to use instead."""
+    match credentials:
+        case PreSharedKey():
+            tls_psk.require_fitting(credentials)
+        case RawPublicKey():
+            raise ValueError(NO_RAW_KEYS)
+        case CertificateChain(key=key) if not isinstance(key, FileKey):
+            raise ValueError(NO_TOKENS)
+
+
 def accepting(settings: ServerSettings, trust: TrustStore) -> Callable[[], TlsStream]:
     """Makes the server's end of each connection. Raises ValueError with a sentence."""
+    with_certificates, with_key = _with_certificates(settings, trust), _with_key(settings)
+    suites = frozenset(settings.suites).intersection(PSK_NAMES)
+    if with_certificates is None and with_key is None:
+        raise ValueError(_why_nobody(settings))
+
+    def choose(hello: Hello) -> ServerMeans:
+        if with_key is not None and (with_certificates is None or not suites.isdisjoint(hello.suites)):
+            return with_key()
+        assert with_certificates is not None
+        return with_certificates
+
+    return lambda: ServerStream(choose)
+
+
+def reaching(settings: ClientSettings, host: str, port: int) -> TlsStream:
+    """The client's end of a connection. Raises Unfit for credentials that TLS cannot show."""
+    try:
+        require_fitting(settings.credentials)
+        means = _means(settings)
+    except ValueError as error:
+        raise Unfit(f"no TLS with {host}: {error}") from None
+    if port != PORTS[SCHEME]:
+        means = means._replace(judge=_agreed(means.judge))
+    return ClientStream(means, settings.server_name)
+
+
+def _means(settings: ClientSettings) -> ClientMeans:
+    """Raises ValueError."""
+    credentials, verify = settings.credentials, settings.verify
+    if isinstance(credentials, PreSharedKey):
+        key = OwnKey(credentials)
+        return ClientMeans(_with_coap(key.context(psk_names(settings.offered))), lambda _: key.identity(), key)
+    assert isinstance(credentials, CertificateChain)
+    assert verify is not None
+    return ClientMeans(_context(ssl.PROTOCOL_TLS_CLIENT, credentials, settings.suites), _judge(verify))
+
+
+def _with_certificates(settings: ServerSettings, trust: TrustStore) -> ServerMeans | None:
+    """Raises ValueError."""
     chain, verify = settings.chain, settings.verify
-    if chain is None or verify is None:
-        raise ValueError("TLS needs a certificate: Python has no pre-shared keys before 3.13, and no raw public keys")
+    if chain is None or verify is None or not any(suite in NAMES for suite in settings.suites):
+        return None
     if not trust.anchors:
         raise ValueError("TLS asks clients for certificates: name the authorities that they come from")
     context = _context(ssl.PROTOCOL_TLS_SERVER, chain, settings.suites)
@@ -58,37 +134,51 @@ def accepting(settings: ServerSettings, trust: TrustStore) -> Callable[[], TlsSt
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.load_verify_locations(cadata=b"".join(map(encoded, trust.anchors)))
     context.options |= ssl.OP_NO_TICKET | ssl.OP_CIPHER_SERVER_PREFERENCE
-    return lambda: TlsStream(context, _judge(verify), server_side=True)
+    return ServerMeans(context, _judge(verify))
 
 
-def reaching(settings: ClientSettings, host: str, port: int) -> TlsStream:
-    """The client's end of a connection. Raises Unreachable for credentials that TLS cannot show."""
-    chain, verify = settings.credentials, settings.verify
-    if not isinstance(chain, CertificateChain) or verify is None:
-        raise Unreachable(
-            f"no TLS with {host}: it goes with certificates only, as Python has no pre-shared keys before 3.13 and no "
-            "raw public keys: use the security mode 2 (certificate), or coaps://"
-        )
-    try:
-        context = _context(ssl.PROTOCOL_TLS_CLIENT, chain, settings.suites)
-    except ValueError as error:
-        raise Unreachable(f"no TLS with {host}: {error}") from None
-    return TlsStream(context, _judge(verify, needs_alpn=port != PORTS[SCHEME]), server_name=settings.server_name)
+def _with_key(settings: ServerSettings) -> Callable[[], ServerMeans] | None:
+    find_key, names = settings.find_key, psk_names(settings.suites)
+    if find_key is None or not names or not HAS_PSK:
+        return None
+
+    def made() -> ServerMeans:
+        key = ClaimedKey(find_key)
+        return ServerMeans(_with_coap(key.context(names)), lambda _: key.identity(), key)
+
+    return made
 
 
-def _judge(verify: Verify, *, needs_alpn: bool = False) -> Judge:
+def _why_nobody(settings: ServerSettings) -> str:
+    if settings.find_key is not None and not HAS_PSK:
+        return WITHOUT_PSK
+    if settings.find_key is None and settings.chain is None:
+        return NO_RAW_KEYS
+    return "none of the chosen cipher suites goes with what the server has for TLS"
+
+
+def _judge(verify: Verify) -> Judge:
+    return lambda shown: verify(PeerChain(shown.certificates))
+
+
+def _agreed(judge: Judge) -> Judge:
     """ALPN may be missing at the usual port only. RFC 8323 §8.2"""
 
-    def judge(shown: Shown) -> str | None:
-        if needs_alpn and shown.protocol != COAP:
+    def agreed(shown: Shown) -> str | None:
+        if shown.protocol != COAP:
             raise CredentialsRefused(
                 Alert.NO_APPLICATION_PROTOCOL,
                 f"the server does not agree by ALPN to speak {COAP!r}, which it has to at another port than "
                 f"{PORTS[SCHEME]}",
             )
-        return verify(PeerChain(shown.certificates))
+        return judge(shown)
 
-    return judge
+    return agreed
+
+
+def _with_coap(context: ssl.SSLContext) -> ssl.SSLContext:
+    context.set_alpn_protocols([COAP])
+    return context
 
 
 def _context(protocol: int, chain: CertificateChain, suites: tuple[int, ...]) -> ssl.SSLContext:
@@ -106,15 +196,14 @@ def _context(protocol: int, chain: CertificateChain, suites: tuple[int, ...]) ->
             raise ValueError("none of the chosen cipher suites goes with a certificate")
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(":".join(names))
-    context.set_alpn_protocols([COAP])
     _load(context, chain)
-    return context
+    return _with_coap(context)
 
 
 def _load(context: ssl.SSLContext, chain: CertificateChain) -> None:
     """Raises ValueError."""
     if not isinstance(chain.key, FileKey):
-        raise ValueError("TLS over TCP needs a private key in a file: OpenSSL cannot ask this one, as DTLS can")
+        raise ValueError(NO_TOKENS)
     password = token_hex(32)
     key = serialization.load_pem_private_key(chain.key.pem(), None).private_bytes(
         serialization.Encoding.PEM,
