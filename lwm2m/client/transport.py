@@ -9,13 +9,13 @@ and that of an account with OSCORE as long as its context.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from typing import NamedTuple
 
 from lwm2m.client.local_address import local_hosts
 from lwm2m.client.security import SECURED, AccountSecurity, UnusableSecurity
-from lwm2m.coap.endpoint import Endpoint, Handler, Unreachable
+from lwm2m.coap.endpoint import Endpoint, Handler, Secured, Unreachable
 from lwm2m.coap.links.dtls_link import HandshakeFailed
 from lwm2m.coap.links.line import SCHEME as SERIAL
 from lwm2m.coap.message import Peer, Subscription
@@ -88,6 +88,13 @@ class Sockets:
             endpoint.listen(listening)
 
     async def stop(self) -> None:
+    def expel(self, identities: Iterable[str]) -> None:
+        """End the sessions with servers that are these, whose certificates were revoked."""
+        for endpoint in self._all():
+            if isinstance(endpoint, Secured):
+                for identity in identities:
+                    endpoint.expel(identity, revoked=True)
+
         async with self._opening:
             endpoints = self._all()
             self._open.clear()

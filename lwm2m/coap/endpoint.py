@@ -180,6 +180,7 @@ class Endpoint(Protocol):
 class Secured(Protocol):
     """An endpoint whose peers have shown who they are."""
 
-    def expel(self, identity: str) -> None:
-        """End the sessions of this identity, which is valid no more; nobody resumes them."""
+    def expel(self, identity: str, *, revoked: bool = False) -> None:
+        """End the sessions of this identity, which is valid no more; nobody resumes them. The peer is told if its
+        certificate was `revoked`."""
         ...
