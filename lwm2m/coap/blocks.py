@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Generic, NamedTuple, TypeVar
@@ -70,6 +70,10 @@ class TooLarge(Exception):
     """The body grew beyond the limit: 4.13."""
 
 
+class NoPlace(Exception):
+    """As many bodies as may be are put together already: 5.03."""
+
+
 class Joining:
     """Puts a body together from its blocks in order. Raises `Gap`, `TooLarge`."""
 
@@ -119,6 +123,14 @@ class Shelf(Generic[T]):
         self.keep(key, found[1], now)
         return found[1]
 
+    def is_full(self, now: float) -> bool:
+        self._drop_stale(now)
+        return len(self._kept) >= self.capacity
+
+    def items(self) -> Iterator[tuple[Hashable, T]]:
+        """The one used longest ago first."""
+        return ((key, thing) for key, (_, thing) in self._kept.items())
+
     def drop(self, key: Hashable) -> None:
         self._kept.pop(key, None)
 
@@ -133,28 +145,54 @@ class Shelf(Generic[T]):
             del self._kept[key]
 
 
+class _Upload(NamedTuple):
+    joining: Joining
+    is_verified: bool
+
+
 class Uploads:
-    """Request bodies that arrive in blocks, from all peers: at most `capacity` at a time."""
+    """Request bodies that arrive in blocks, from all peers: at most `capacity` at a time. One more costs the one that
+    was continued longest ago."""
 
     def __init__(self, max_body: int, lifetime: float, capacity: int) -> None:
         self._max_body = max_body
-        self._shelf: Shelf[Joining] = Shelf(capacity, lifetime)
+        self._shelf: Shelf[_Upload] = Shelf(capacity, lifetime)
 
     def __len__(self) -> int:
         return len(self._shelf)
 
-    def add(self, key: Hashable, block: Block, payload: bytes, now: float) -> bytes | None:
+    def add(
+        self, key: Hashable, block: Block, payload: bytes, now: float, *, is_verified: bool = False
+    ) -> bytes | None:
         """The whole body once the last block is there, None before. Block 0 starts anew; after `Gap` or `TooLarge`
-        the upload is forgotten."""
-        joining = Joining(self._max_body) if block.number == 0 else self._shelf.find(key, now)
+        the upload is forgotten. `is_verified` says that its sender is where it says."""
+        upload = None if block.number == 0 else self._shelf.find(key, now)
         self._shelf.drop(key)
-        if joining is None:
+        if upload is None and block.number:
             raise Gap
+        joining = Joining(self._max_body) if upload is None else upload.joining
         joining.add(block, payload)
         if not block.more:
             return joining.body
-        self._shelf.keep(key, joining, now)
+        self._make_room(is_verified, now)
+        self._shelf.keep(key, _Upload(joining, is_verified), now)
         return None
 
     def clear(self) -> None:
         self._shelf.clear()
+
+    def _make_room(self, is_verified: bool, now: float) -> None:
+        """For a block that is to be kept. The shelf makes room by itself."""
+
+
+class Packages(Uploads):
+    """Few and large: what runs is not given up for another, which is `NoPlace`. Only where nobody is known to be at the
+    other end it gives way to one whose sender is verified."""
+
+    def _make_room(self, is_verified: bool, now: float) -> None:
+        if self._shelf.is_full(now):
+            unverified = (key for key, running in self._shelf.items() if is_verified and not running.is_verified)
+            gone = next(unverified, None)
+            if gone is None:
+                raise NoPlace
+            self._shelf.drop(gone)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lwm2m.coap.blocks import Block, Gap, Joining, Shelf, TooLarge, Uploads, block_at, body_tag
+from lwm2m.coap.blocks import Block, Gap, Joining, NoPlace, Packages, Shelf, TooLarge, Uploads, block_at, body_tag
 
 
 def test_the_block_option_names_size_and_offset() -> None:
@@ -126,3 +126,53 @@ def test_an_upload_too_many_costs_the_oldest() -> None:
     assert len(uploads) == 2
     with pytest.raises(Gap):
         uploads.add("a", Block(1, False, 0), b"", now=0)
+
+
+FIRST = Block(0, True, 0), bytes(16)
+NEXT = Block(1, True, 0), bytes(16)
+
+
+def two_packages(*, is_verified: bool) -> Packages:
+    packages = Packages(max_body=100, lifetime=93, capacity=2)
+    for key in "ab":
+        packages.add(key, *FIRST, now=0, is_verified=is_verified)
+    return packages
+
+
+@pytest.mark.parametrize("is_verified", [True, False])
+def test_a_package_that_runs_is_not_given_up_for_another_of_its_kind(is_verified: bool) -> None:
+    packages = two_packages(is_verified=is_verified)
+    with pytest.raises(NoPlace):
+        packages.add("c", *FIRST, now=1, is_verified=is_verified)
+    assert packages.add("a", *NEXT, now=2, is_verified=is_verified) is None
+    assert packages.add("a", Block(2, False, 0), b"", now=3, is_verified=is_verified) == bytes(32)
+    assert packages.add("c", *FIRST, now=3, is_verified=is_verified) is None
+
+
+def test_a_package_may_begin_anew_and_a_small_one_needs_no_place() -> None:
+    packages = two_packages(is_verified=False)
+    assert packages.add("a", *FIRST, now=1) is None
+    assert packages.add("c", Block(0, False, 0), b"all", now=1) == b"all"
+    assert len(packages) == 2
+
+
+def test_a_package_that_is_not_continued_in_time_makes_room() -> None:
+    packages = two_packages(is_verified=True)
+    packages.add("b", *NEXT, now=50, is_verified=True)
+    with pytest.raises(NoPlace):
+        packages.add("c", *FIRST, now=92, is_verified=True)
+    assert packages.add("c", *FIRST, now=93, is_verified=False) is None
+    assert packages.add("b", Block(2, False, 0), b"", now=94, is_verified=True) == bytes(32)
+
+
+def test_only_a_package_whose_sender_may_be_nowhere_gives_way_to_a_verified_one() -> None:
+    packages = two_packages(is_verified=False)
+    packages.add("a", *NEXT, now=1, is_verified=True)
+    with pytest.raises(NoPlace):
+        packages.add("c", *FIRST, now=2, is_verified=False)
+    assert packages.add("c", *FIRST, now=2, is_verified=True) is None
+    with pytest.raises(Gap):
+        packages.add("b", *NEXT, now=3, is_verified=False)
+    with pytest.raises(NoPlace):
+        packages.add("d", *FIRST, now=3, is_verified=True)
+    assert packages.add("a", Block(2, False, 0), b"", now=4, is_verified=True) == bytes(32)

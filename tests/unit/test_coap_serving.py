@@ -313,11 +313,43 @@ async def test_a_body_over_the_limit_is_4_13_with_the_limit(desk: Desk) -> None:
     assert desk.device.seen == []
 
 
+PACKAGE = (URI_PATH, b"5"), (URI_PATH, b"0"), (URI_PATH, b"0")
+
+
 async def test_a_package_has_a_limit_of_its_own(desk: Desk) -> None:
-    path = (URI_PATH, b"5"), (URI_PATH, b"0"), (URI_PATH, b"0")
-    assert desk.asks(Code.PUT, *path, payload=bytes(6000)).code == Code.CHANGED
-    answer = desk.asks(Code.PUT, *path, payload=bytes(6001))
+    assert desk.asks(Code.PUT, *PACKAGE, payload=bytes(6000)).code == Code.CHANGED
+    answer = desk.asks(Code.PUT, *PACKAGE, payload=bytes(6001))
     assert (answer.code, answer.options[SIZE1]) == (Code.REQUEST_ENTITY_TOO_LARGE, ((6000).to_bytes(2, "big"),))
+
+
+def stranger(number: int) -> Peer:
+    return Peer(PEER.local, ("198.51.100.9", number))
+
+
+async def test_strangers_do_not_end_a_package_that_is_received() -> None:
+    desk = a_desk(guard=Guard(LIMITS, b"a secret of 16 B"))
+    for number in range(3):
+        answer = desk.asks(Code.PUT, *PACKAGE, block1(number, True), payload=bytes(16))
+        assert answer.code == Code.CONTINUE
+        refused = [
+            desk.asks(Code.PUT, *PACKAGE, block1(0, True), payload=bytes(16), peer=stranger(10 * number + n))
+            for n in range(LIMITS.max_packages + 1)
+        ]
+        assert (refused[-1].code, refused[-1].options[MAX_AGE]) == (Code.SERVICE_UNAVAILABLE, (b"\x3c",))
+        assert refused[-1].options[BLOCK1] == (block1(0, False)[1],)
+    assert desk.asks(Code.PUT, *PACKAGE, block1(3, False), payload=b"end").code == Code.CHANGED
+    assert [request.payload for request in desk.device.seen] == [bytes(48) + b"end"]
+
+
+async def test_strangers_leave_room_for_the_package_of_somebody_we_know() -> None:
+    guard = Guard(LIMITS, b"a secret of 16 B")
+    desk = a_desk(guard=guard)
+    for number in range(LIMITS.max_packages):
+        desk.asks(Code.PUT, *PACKAGE, block1(0, True), payload=bytes(16), peer=stranger(number))
+    assert desk.asks(Code.PUT, *PACKAGE, block1(0, True), payload=bytes(16)).code == Code.SERVICE_UNAVAILABLE
+    guard.verified(PEER)
+    assert desk.asks(Code.PUT, *PACKAGE, block1(0, True), payload=bytes(16)).code == Code.CONTINUE
+    assert desk.asks(Code.PUT, *PACKAGE, block1(1, False), payload=b"end").code == Code.CHANGED
 
 
 async def test_several_blocks_in_a_message_are_for_transports_that_hold_them() -> None:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Hashable
 from functools import partial
 
-from lwm2m.coap.blocks import LARGEST_EXPONENT, Block, Gap, Shelf, TooLarge, Uploads
+from lwm2m.coap.blocks import LARGEST_EXPONENT, Block, Gap, NoPlace, Packages, Shelf, TooLarge, Uploads
 from lwm2m.coap.carrier import Carrier, Incoming, Settled
 from lwm2m.coap.endpoint import Delivery, Handler, Limits, Traced, Tracer, Transmission
 from lwm2m.coap.guard import Guard
@@ -67,7 +67,7 @@ class Serving:
         self._tracer = tracer
         self._guard = guard
         self._uploads = Uploads(limits.max_body, lifetime, limits.max_uploads)
-        self._packages = Uploads(limits.max_package, lifetime, limits.max_packages)
+        self._packages = Packages(limits.max_package, lifetime, limits.max_packages)
         self._withheld: Shelf[Response] = Shelf(limits.max_withheld, lifetime)
         self._running = RunningHandlers(limits.max_running, limits.max_pending_per_peer)
         self._now = asyncio.get_running_loop().time
@@ -252,15 +252,22 @@ class Serving:
         packet = incoming.packet
         uploads = self._packages if is_package else self._uploads
         try:
-            body = uploads.add(_key(incoming), block, packet.payload, self._now())
+            body = uploads.add(
+                _key(incoming), block, packet.payload, self._now(), is_verified=self._is_verified(incoming)
+            )
         except Gap:
             raise RequestEntityIncomplete("this block does not follow the last one") from None
         except TooLarge:
             raise RequestEntityTooLarge from None
+        except NoPlace:
+            raise ServiceUnavailable("other packages are being received") from None
         if body is None:
             options = {BLOCK1: packet.options[BLOCK1]}
             self._answer(incoming, Packet(Code.CONTINUE, packet.token, options), None)
         return body
+
+    def _is_verified(self, incoming: Incoming) -> bool:
+        return self._guard is not None and self._guard.is_verified(incoming.peer)
 
     def _answer_later_block(self, incoming: Incoming, wanted: Block) -> bool:
         """Whether the answer is there already."""
