@@ -130,6 +130,7 @@ async def run(simulation: Simulation) -> None:
         trust=own.trust,
         revocation=revoking.revocation,
     )
+    revoking.end(client, client.revoke, ask_again=True)
     if len(simulation.servers) > 1:
         client.update(open_to_all(client.data_model))
     telling = asyncio.create_task(_tell(client, client.events(), console, device.log), name="telling")

@@ -61,6 +61,7 @@ from lwm2m.security.credentials import SigningKey
 from lwm2m.security.info import OscoreSecurity
 from lwm2m.security.paths import TrustStore
 from lwm2m.security.sequence_numbers import SequenceNumbers
+from lwm2m.security.taken import TakenPaths
 
 GATHER = 0.1
 MAX_SMS = 32
@@ -138,7 +139,7 @@ class Client:
         self._objects = {standard.object_id: standard for standard in objects}
         own = [record for standard in self._objects.values() for record in standard.records()]
         self.data_model = DataModel(map(self._checked, [*own, *records]))
-        self.own = Own(signing_key, trust, revocation)
+        self.own = Own(signing_key, trust, revocation, TakenPaths())
         self._version = version
         self._given_letters = _letters(binding, sms)
         asked = None if bootstrap is None else BootstrapServer(bootstrap, hold_off)
@@ -237,6 +238,18 @@ class Client:
     def events(self) -> AsyncIterator[ClientEvent]:
         """What happens from now on, until the client stops."""
         return self._events.read()
+
+    def revoked(self) -> set[str]:
+        """The servers that we are connected with, by their identity, whose certificates `revocation` says were revoked
+        since; each is told once. For `Revoking.end`, which asks in a thread."""
+        return self.own.taken_back(self._secure_clock.wall())
+
+    async def revoke(self, identities: frozenset[str]) -> None:
+        """End what goes on with these servers, whose certificates are valid no more. What comes next begins with a
+        whole handshake, and so with a look at the certificate."""
+        for place in [place for place, (_, session) in self._own_sessions.items() if session.identity in identities]:
+            del self._own_sessions[place]
+        self._sockets.expel(identities)
 
     def update(self, records: Iterable[Record]) -> frozenset[Path]:
         """Set values; observers and the server learn of what changed. Returns the changed paths. Raises ValueError,

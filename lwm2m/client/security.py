@@ -14,6 +14,8 @@ from cryptography import x509
 
 from lwm2m.client.data_model import DataModel
 from lwm2m.coap.endpoint import Unreachable
+from lwm2m.coap.streams.tls_settings import SCHEME as TLS
+from lwm2m.coap.streams.tls_settings import require_fitting
 from lwm2m.coap.uri import is_literal
 from lwm2m.dtls.settings import DEFAULT_SUITES, ClientSettings
 from lwm2m.model.path import Path
@@ -24,6 +26,7 @@ from lwm2m.security.credentials import CertificateChain, Credentials, PreSharedK
 from lwm2m.security.keys import FileKey
 from lwm2m.security.paths import TrustStore
 from lwm2m.security.pki import CertificateUsage, MatchingType, Pin, ServerCheck, Wall
+from lwm2m.security.taken import TakenPaths
 
 MODE, IDENTITY, SERVER_KEY, SECRET_KEY, MATCHING_TYPE, SERVER_NAME, USAGE, SUITES = 2, 3, 4, 5, 13, 14, 15, 16
 SECURED = frozenset({"coaps", "coaps+tcp"})
@@ -47,11 +50,17 @@ class Mode(IntEnum):
 @dataclass(frozen=True, slots=True)
 class Own:
     """What the device has beside object 0: a private key of its own, as in a token, for Security instances without
-    one; authorities that vouch for servers; and where to look whether they took something back."""
+    one; authorities that vouch for servers; where to look whether they took something back; and which servers were
+    taken so far, to look again."""
 
     signing_key: SigningKey | None = None
     trust: TrustStore = field(default_factory=TrustStore)
     revocation: Revocation = NOT_CHECKED
+    taken: TakenPaths | None = field(default=None, repr=False)
+
+    def taken_back(self, wall: float | None) -> set[str]:
+        """The servers whose certificates were revoked since they were taken, see `TakenPaths.revoked`."""
+        return set() if self.taken is None else self.taken.revoked(self.revocation, wall)
 
 
 class UnusableSecurity(Unreachable):
@@ -188,7 +197,7 @@ class AccountSecurity:
             raise UnusableSecurity(
                 f"{instance.child(SERVER_KEY)} is empty: write the server's certificate, or trust an authority"
             )
-        return ServerCheck(pin, usage, own.trust, name, wall, own.revocation)
+        return ServerCheck(pin, usage, own.trust, name, wall, own.revocation, own.taken)
 
 
 def problem(model: DataModel, instance: Path, uri: str, own: Own) -> str | None:
@@ -197,7 +206,9 @@ def problem(model: DataModel, instance: Path, uri: str, own: Own) -> str | None:
         security = AccountSecurity.of(model, instance)
         security.require_fitting(uri, instance)
         if security.mode != Mode.NO_SEC:
-            security.client_settings(instance, None, own=own, wall=lambda: None)
+            shown = security.client_settings(instance, None, own=own, wall=lambda: None).credentials
+            if uri.partition(":")[0] == TLS:
+                _usable(lambda: require_fitting(shown), instance)
     except UnusableSecurity as error:
         return str(error)
     return None

@@ -6,6 +6,7 @@ from lwm2m.coap.datagram import DatagramEndpoint
 from lwm2m.coap.endpoint import Limits, Tracer, Transmission
 from lwm2m.coap.links.dtls_link import DtlsLink
 from lwm2m.coap.object_security.contexts import Oscore
+from lwm2m.dtls.alerts import Alert
 
 
 class CoapsEndpoint(DatagramEndpoint):
@@ -23,5 +24,5 @@ class CoapsEndpoint(DatagramEndpoint):
         super().__init__(link, limits=limits, transmission=transmission, tracer=tracer, oscore=oscore)
         self._dtls = link
 
-    def expel(self, identity: str) -> None:
-        self._dtls.forget(identity)
+    def expel(self, identity: str, *, revoked: bool = False) -> None:
+        self._dtls.forget(identity, Alert.CERTIFICATE_REVOKED if revoked else Alert.CLOSE_NOTIFY)

@@ -3,7 +3,6 @@ lwm2m.md §9.4, §9.7. No IO: `wall` tells the seconds since 1970, None as long 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -32,10 +31,9 @@ from lwm2m.security.credentials import (
     x509_identity,
 )
 from lwm2m.security.paths import Path, Role, TrustStore, check_dates, has_name_constraints, is_authority, verified_path
+from lwm2m.security.taken import TakenPaths
 
 Wall: TypeAlias = Callable[[], float | None]
-
-MOST_PATHS = 100_000
 
 
 class CertificateUsage(IntEnum):
@@ -85,7 +83,8 @@ class ServerCheck:
     """What a client asks of a server; a `Verify`, for DTLS and TLS alike.
 
     `pin` and `usage` are those of the Security instance; without a pin the chain has to lead to `trust`, and a raw
-    public key is refused. `name` is the host that the certificate has to be for, None when any will do."""
+    public key is refused. `name` is the host that the certificate has to be for, None when any will do. In `taken` are
+    kept the paths of servers whose certificates may be revoked later."""
 
     pin: Pin | None = None
     usage: CertificateUsage = CertificateUsage.DOMAIN_ISSUED_CERTIFICATE
@@ -93,6 +92,7 @@ class ServerCheck:
     name: str | None = None
     wall: Wall = field(default=lambda: None, repr=False)
     revocation: Revocation = NOT_CHECKED
+    taken: TakenPaths | None = field(default=None, repr=False)
 
     def __call__(self, proof: PeerProof) -> str:
         """The server's identity. Raises CredentialsRefused."""
@@ -102,8 +102,11 @@ class ServerCheck:
         if not chain:
             raise CredentialsRefused(Alert.BAD_CERTIFICATE, "the server shows no certificate")
         with refusing_unreadable():
-            self._check_chain(chain, proof.ocsp)
-            return x509_identity(end_entity_name(chain[0]) or fingerprint(chain[0]))
+            path = self._check_chain(chain, proof.ocsp)
+            identity = x509_identity(end_entity_name(chain[0]) or fingerprint(chain[0]))
+            if self.taken is not None and path:
+                self.taken.keep(identity, path, self.revocation)
+            return identity
 
     def _check_key(self, spki: bytes) -> str:
         if self.pin is None or not self.pin.fits(spki):
@@ -113,18 +116,19 @@ class ServerCheck:
             )
         return rpk_identity(spki)
 
-    def _check_chain(self, chain: Path, ocsp: bytes | None) -> None:
+    def _check_chain(self, chain: Path, ocsp: bytes | None) -> Path:
+        """The path to who is trusted; () where that is nobody but the server itself."""
         wall = self.wall()
-        constrained = False
+        path: Path = ()
         if self.pin is not None and self.usage is CertificateUsage.DOMAIN_ISSUED_CERTIFICATE:
             self._check_leaf(self.pin, chain[0])
             check_dates(chain[0], wall)
         else:
             path = self._path(chain, wall)
             self.revocation.check(path, ocsp, wall)
-            constrained = any(map(has_name_constraints, path))
         if self.name is not None:
-            check_host(chain[0], self.name, takes_common_name=not constrained)
+            check_host(chain[0], self.name, takes_common_name=not any(map(has_name_constraints, path)))
+        return path
 
     def _path(self, chain: Path, wall: float | None) -> Path:
         pin = self.pin
@@ -188,8 +192,7 @@ class ClientCheck:
     """What a server asks of its clients; a `Verify`, for DTLS and TLS alike.
 
     Certificates have to lead to `trust`. A raw public key is vouched for by `admits`, which is asked for its identity;
-    without it none is taken. Of clients whose certificates may be revoked later their paths are kept, 100 000 at
-    most."""
+    without it none is taken. Of clients whose certificates may be revoked later their paths are kept."""
 
     def __init__(
         self,
@@ -203,21 +206,15 @@ class ClientCheck:
         self._wall = wall
         self._revocation = revocation
         self._admits = admits
-        self._paths: OrderedDict[tuple[str, str], Path] = OrderedDict()
+        self._taken = TakenPaths()
 
     def __call__(self, proof: PeerProof) -> str:
         """The client's identity. Raises CredentialsRefused."""
         return self._key(proof.spki) if isinstance(proof, PeerKey) else self._chain(proof)
 
     def revoked(self) -> set[str]:
-        """The identities that were taken here with a certificate that would be refused today, because it was revoked
-        since; once for each certificate, so that the next one of the same name is left alone. What is not known
-        today, as when a list is out of date, changes nothing. Safe to call in a thread."""
-        wall = self._wall()
-        found = [key for key, path in list(self._paths.items()) if self._revocation.is_revoked(path, wall)]
-        for key in found:
-            self._paths.pop(key, None)
-        return {identity for identity, _ in found}
+        """Whose certificates were revoked since, see `TakenPaths.revoked`."""
+        return self._taken.revoked(self._revocation, self._wall())
 
     def _key(self, spki: bytes) -> str:
         identity = rpk_identity(spki)
@@ -242,13 +239,5 @@ class ClientCheck:
                     Alert.BAD_CERTIFICATE,
                     "the client's certificate names nobody: issue one with its endpoint name as common name",
                 )
-            if self._revocation.is_checked:
-                self._keep(x509_identity(name), path)
+            self._taken.keep(x509_identity(name), path, self._revocation)
             return x509_identity(name)
-
-    def _keep(self, identity: str, path: Path) -> None:
-        key = identity, fingerprint(path[0])
-        self._paths[key] = path
-        self._paths.move_to_end(key)
-        if len(self._paths) > MOST_PATHS:
-            self._paths.popitem(last=False)

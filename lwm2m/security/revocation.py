@@ -9,13 +9,12 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from cryptography import x509
 
 from lwm2m.security.crl import RevocationList
 from lwm2m.security.fetching import Fetch, NotFetched, Wanted, fetch
-from lwm2m.security.pki import ClientCheck
 
 LONGEST_LIST = 8 * 1024 * 1024
 LOOK_AFTER = 60.0
@@ -93,7 +92,10 @@ class RevocationLists:
     async def _keep_fresh(self) -> None:
         while True:
             await asyncio.sleep(LOOK_AFTER)
-            await self.refresh()
+            try:
+                await self.refresh()
+            except Exception:  # whatever became of those who were revoked, the next list has to come
+                log.exception("what follows from new revocation lists could not be done")
 
     async def _read(self, source: _Source, now: float) -> bool:
         """Whether there is something new."""
@@ -119,11 +121,19 @@ class RevocationLists:
         return found != before
 
 
-def end_revoked(check: ClientCheck, revoke: Callable[[frozenset[str]], Awaitable[None]]) -> Refreshed:
+class Taking(Protocol):
+    """Who has taken peers by their certificates: a server's `ClientCheck`, a client for its servers."""
+
+    def revoked(self) -> set[str]:
+        """The identities whose certificates were revoked since. Called in a thread."""
+        ...
+
+
+def end_revoked(taking: Taking, revoke: Callable[[frozenset[str]], Awaitable[None]]) -> Refreshed:
     """What to do when lists have changed: end what goes on under identities that were revoked since."""
 
     async def refreshed() -> None:
-        identities = frozenset(await asyncio.to_thread(check.revoked))
+        identities = frozenset(await asyncio.to_thread(taking.revoked))
         if identities:
             log.info("revoked: %s", ", ".join(sorted(identities)))
             await revoke(identities)

@@ -143,7 +143,7 @@ class Admission:
 
     async def revoke(self, identities: frozenset[str]) -> None:
         """End what goes on under these identities, whose certificates are valid no more. Raises StoreError."""
-        self._expel(identities)
+        self._expel(identities, revoked=True)
         if self._changed is not None:
             for identity in identities:
                 endpoint = self.endpoint_of(identity)
@@ -169,15 +169,15 @@ class Admission:
 
     async def _follow(self, endpoint: str, before: SecurityInfo | None) -> None:
         gone = frozenset(() if before is None else before.identities)
-        self._expel(gone)
+        self._expel(gone, revoked=False)
         if self._changed is not None:
             await self._changed(endpoint, gone)
 
-    def _expel(self, identities: frozenset[str]) -> None:
+    def _expel(self, identities: frozenset[str], *, revoked: bool) -> None:
         for endpoint in self._endpoints:
             if isinstance(endpoint, Secured):
                 for identity in identities:
-                    endpoint.expel(identity)
+                    endpoint.expel(identity, revoked=revoked)
 
     def _objection(self, endpoint: str, identity: str | None) -> str:
         store = self._store

@@ -155,6 +155,28 @@ async def test_a_client_that_is_revoked_later_loses_its_association_at_the_next_
                     await both.comes(DEVICE)
 
 
+async def test_lists_are_read_on_when_what_follows_from_one_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("lwm2m.security.revocation.LOOK_AFTER", 0.0)
+    file, told = tmp_path / "list.crl", asyncio.Event()
+    file.write_bytes(CA.revokes())
+    async with asyncio.timeout(20), lists_from(str(file)) as lists:
+
+        async def fails() -> None:
+            lists.when_refreshed(succeeds)
+            file.write_bytes(CA.revokes(OTHER, SERVER, number=3))
+            raise OSError("the disk is full")
+
+        async def succeeds() -> None:
+            told.set()
+
+        lists.when_refreshed(fails)
+        file.write_bytes(CA.revokes(OTHER, number=2))
+        await told.wait()
+        assert "the disk is full" in caplog.text
+
+
 async def test_a_list_in_a_file_is_read_again_when_it_was_changed(tmp_path: Path) -> None:
     clock, path = Clock(), tmp_path / "list.crl"
     path.write_bytes(CA.revokes())

@@ -326,6 +326,19 @@ async def test_credentials_that_were_taken_back_end_what_they_began(serve: Make,
     assert client.above.failures[-1][0] is peer
 
 
+async def test_a_peer_that_was_revoked_is_told_and_neither_side_resumes(serve: Make, join: Make) -> None:
+    server, client = await serve(), await join()
+    peer = await client.shake_hands()
+    client.link.forget("psk:lamp", Alert.CERTIFICATE_REVOKED)
+    await settled()
+    (gone,) = server.above.gone
+    assert isinstance(gone.association, Association)
+    assert gone.association.closed == (Alert.CERTIFICATE_REVOKED, "the peer says: certificate revoked", True)
+    assert client.above.gone == [peer]
+    assert not server.link._sessions._kept
+    assert not client.link._own_sessions
+
+
 async def test_a_handshake_with_a_key_that_is_taken_back_meanwhile_ends(net: Net, serve: Make, join: Make) -> None:
     server, client = await serve(), await join()
     carry = net.carry

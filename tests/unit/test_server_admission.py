@@ -36,9 +36,10 @@ class SecureEndpoint(MemoryEndpoint):
     def __init__(self) -> None:
         super().__init__()
         self.expelled: list[str] = []
+        self.revoked: list[str] = []
 
-    def expel(self, identity: str) -> None:
-        self.expelled.append(identity)
+    def expel(self, identity: str, *, revoked: bool = False) -> None:
+        (self.revoked if revoked else self.expelled).append(identity)
 
 
 @pytest.fixture
@@ -90,8 +91,8 @@ async def test_whoever_shows_its_credentials_registers(
         ("stranger", None, "there are no credentials for it: add some"),
         ("stranger", "psk:stranger", "add credentials that say so"),
         ("stranger", "rpk:00", "add credentials that say so"),
-        ("stranger", "psk:lamp-id", "which is 'lamp': give it credentials of its own"),
-        ("meter.example", "x509:meter.example", "which is 'meter'"),
+        ("stranger", "psk:lamp-id", "the identity of 'lamp': let it use that name, or give 'stranger' credentials of"),
+        ("meter.example", "x509:meter.example", "the identity of 'meter'"),
         ("fan", "x509:fan.example", "or use the name of the certificate"),
         ("fan", "", "add credentials that say so"),
     ],
@@ -102,7 +103,7 @@ async def test_nobody_registers_as_somebody_else_and_the_reason_is_told(
     events = server.events()
     sender = peer(identity=identity)
     answer = await endpoint.receive(register(name), sender)
-    assert (answer.code, answer.payload) == (Code.BAD_REQUEST, b"the endpoint name is not yours")
+    assert (answer.code, answer.payload.decode()) == (Code.BAD_REQUEST, foreign_name(name, identity))
     assert server.registrations() == []
     refused = await anext(events)
     assert isinstance(refused, Refused)
@@ -224,7 +225,8 @@ async def test_a_certificate_that_is_revoked_ends_what_went_on_under_it(
     await registered(endpoint, "fan", FAN_PEER)
     await registered(endpoint, "meter", peer(40002, "x509:meter.example"))
     await server.admission.revoke(frozenset(("x509:fan", "x509:meter.example")))
-    assert sorted(endpoint.expelled) == ["x509:fan", "x509:meter.example"]
+    assert sorted(endpoint.revoked) == ["x509:fan", "x509:meter.example"]
+    assert endpoint.expelled == []
     assert server.registrations() == []
 
 
@@ -264,7 +266,7 @@ async def test_a_store_that_cannot_say_who_there_is_says_no(
     endpoint: SecureEndpoint, caplog: pytest.LogCaptureFixture, sender: Peer
 ) -> None:
     admission = Admission(LostSecurity((LAMP,)), nosec=True)
-    with pytest.raises(BadRequest, match="the endpoint name is not yours"):
+    with pytest.raises(BadRequest, match="'lamp'.*credentials"):
         admission.check("lamp", sender)
     async with Server([endpoint], admission=admission):
         assert await code_of(endpoint, register("lamp"), sender) is Code.BAD_REQUEST

@@ -145,12 +145,13 @@ class DtlsLink:
             raise Unreachable(f"{place} is shaking hands with us")
         return await asyncio.shield(association.opened)
 
-    def forget(self, identity: str) -> None:
-        """End the associations, handshakes and sessions of this identity: its key is valid no more."""
+    def forget(self, identity: str, alert: int = Alert.CLOSE_NOTIFY) -> None:
+        """End the associations, handshakes and sessions of this identity: its key is valid no more. What we have of a
+        server is resumed only after a mere good-bye."""
         self._sessions.forget(identity)
         for association in [*self._established, *self._shaking.values()]:
             if association.connection.claims(identity):
-                self._end(association, "its credentials were taken back")
+                self._end(association, "its credentials were taken back", alert)
 
     def send(self, datagram: bytes, peer: Peer) -> None:
         association = peer.association
@@ -299,10 +300,13 @@ class DtlsLink:
         if len(self._established) > self._max_associations:
             self._end(next(iter(self._established)), "too many associations")
 
-    def _end(self, association: Association, reason: str) -> None:
-        association.connection.close()
+    def _end(self, association: Association, reason: str, alert: int = Alert.CLOSE_NOTIFY) -> None:
+        if alert == Alert.CLOSE_NOTIFY:
+            association.connection.close()
+        else:
+            association.connection.abort(alert)
         self._flush(association)
-        self._drop(association, Closed(None, reason, by_peer=False))
+        self._drop(association, Closed(None if alert == Alert.CLOSE_NOTIFY else alert, reason, by_peer=False))
 
     def _drop(self, association: Association, closed: Closed) -> None:
         """It is over. Whoever waits for it is told, and above what ended."""

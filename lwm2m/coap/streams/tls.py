@@ -121,9 +121,14 @@ class TlsPool(TcpPool):
         )
         return connection
 
-    def expel(self, identity: str) -> None:
+    def expel(self, identity: str, *, revoked: bool) -> None:
+        """An alert of our choice is nothing that OpenSSL sends here: CoAP says why."""
         for connection in self.connections():
-            if connection.peer.identity == identity:
+            if connection.peer.identity != identity:
+                continue
+            if revoked:
+                connection.abort("your certificate was revoked")
+            else:
                 connection.leave()
 
     def _made(self) -> TcpConnection:
@@ -156,10 +161,10 @@ class TlsEndpoint(ConnectedEndpoint):
         self._tls = tls
         self._accept = None if tls.server is None else accepting(tls.server, tls.trust)
 
-    def expel(self, identity: str) -> None:
+    def expel(self, identity: str, *, revoked: bool = False) -> None:
         pool = None if self._running is None else self._running.pool
         if isinstance(pool, TlsPool):
-            pool.expel(identity)
+            pool.expel(identity, revoked=revoked)
 
     def new_pool(self, owner: Owner) -> ConnectionPool:
         return TlsPool(self._host, self._port, owner, self._limits, self._liveness, self._tls, self._accept)
