@@ -83,7 +83,7 @@ class Admission:
         self.refuse(peer, reason, endpoint)
         if self._needs_oscore(endpoint) and not (peer.identity or "").startswith("oscore:"):
             raise Unauthorized("requests of this endpoint are protected by OSCORE")
-        raise BadRequest("the endpoint name is not yours")
+        raise BadRequest(_foreign_name(endpoint, peer.identity))
 
     def objection(self, endpoint: str, identity: str | None) -> str:
         """What speaks against it, "" when nothing does."""
@@ -191,7 +191,10 @@ class Admission:
             return "" if self._nosec else "there are no credentials for it: add some"
         owner = store.endpoint_of(identity)
         if owner is not None:
-            return f"it has shown {identity!r}, which is {owner!r}: give it credentials of its own"
+            return (
+                f"it has shown {identity!r}, the identity of {owner!r}: let it use that name, or give {endpoint!r} "
+                "credentials of its own"
+            )
         if identity == x509_identity(endpoint):
             return ""
         return f"it has shown {identity!r}: add credentials that say so, or use the name of the certificate"
@@ -202,3 +205,12 @@ class Admission:
         except Exception:  # `objection` has logged it
             return False
         return info is not None and info.oscore is not None
+
+
+def _foreign_name(endpoint: str, identity: str | None) -> str:
+    """The same for whatever speaks against it, so that nobody learns which endpoints have credentials."""
+    if identity is None:
+        return f"{endpoint!r} is not served without security: use its credentials, or have the server told of some"
+    return (
+        f"{identity!r} may not speak as {endpoint!r}: use the endpoint name of these credentials, or those of that name"
+    )
