@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from lwm2m.cli.failure import Failed, FailingGroup, WrongUsage
+from lwm2m.security.private_files import file_stem
 
 if TYPE_CHECKING:
     from lwm2m.security.issuing import Authority
@@ -194,7 +194,7 @@ def _write(folder: FilePath, name: str, contents: dict[str, tuple[int, bytes]]) 
     """By suffix, with the mode; nothing is overwritten. Raises Failed."""
     if not name or not name.isprintable():
         raise WrongUsage("a name has at least one character, and all of them can be printed.")
-    stem = re.sub(r"[^\w.-]+", "-", name).strip("-.")
+    stem = file_stem(name)
     if not stem:
         raise WrongUsage(f"nothing of {name!r} can be in the name of a file: take a name with letters or digits.")
     files = [folder / f"{stem}{suffix}" for suffix in contents]

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from lwm2m.client.security import SECURED, AccountSecurity, Mode, Own
 from lwm2m.security.certificate_status import RevocationPolicy
 from lwm2m.security.certificates import certificates_in, encoded
+from lwm2m.security.credentials import SigningKey
 from lwm2m.security.pki import CertificateUsage
 from lwm2m.security.serving import OwnCredentials, own_credentials, trusted
 from lwm2m.security.token_uri import SCHEME as TOKEN
@@ -97,19 +98,23 @@ class KeyFiles:
         return self.psk_key_file is not None or self.key is not None
 
     def read(self, private: Callable[[FilePath], None]) -> tuple[AccountSecurity | None, Own]:
-        """What is shown to servers with security, and what the client has beside that. `private` is told of each file
-        that holds keys. Raises ValueError with a sentence."""
-        trust = trusted(self.trust)
+        """What is shown to servers with security, and what the client has beside that, `trust` included. `private` is
+        told of each file that holds keys. Raises ValueError with a sentence."""
+        security, key = self.shown(private)
+        return security, Own(key, trusted(self.trust))
+
+    def shown(self, private: Callable[[FilePath], None]) -> tuple[AccountSecurity | None, SigningKey | None]:
+        """As `read`, without authorities: the private key is that of the public key or certificate that is shown."""
         if self.psk_key_file is not None and self.psk_identity is not None:
-            key = _pre_shared_key(self.psk_key_file)
+            secret = _pre_shared_key(self.psk_key_file)
             private(self.psk_key_file)
-            return AccountSecurity(Mode.PSK, self.psk_identity.encode(), secret_key=key), Own(trust=trust)
+            return AccountSecurity(Mode.PSK, self.psk_identity.encode(), secret_key=secret), None
         if self.key is None:
-            return None, Own(trust=trust)
+            return None, None
         ours = own_credentials(self.key, self.certificate)
         if not self.key.startswith(TOKEN):
             private(FilePath(self.key))
-        return self._shown(ours), Own(ours.key, trust)
+        return self._shown(ours), ours.key
 
     def _shown(self, ours: OwnCredentials) -> AccountSecurity | None:
         """None where the key is for accounts of a factory configuration."""

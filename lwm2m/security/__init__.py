@@ -7,7 +7,7 @@ from lwm2m.security.info import CertificateName, ClientCredentials, OscoreSecuri
 from lwm2m.security.issuing import Authority, Issued, new_authority
 from lwm2m.security.paths import TrustStore
 from lwm2m.security.pki import ClientCheck
-from lwm2m.security.private_files import open_to_others
+from lwm2m.security.private_files import file_stem, open_to_others
 from lwm2m.security.revoking import Revoking
 from lwm2m.security.sequence_numbers import MemoryNumbers, SequenceNumbers
 from lwm2m.security.serving import OwnCredentials, own_credentials, trusted
@@ -37,6 +37,7 @@ __all__ = [
     "SigningKey",
     "SqliteNumbers",
     "TrustStore",
+    "file_stem",
     "new_authority",
     "open_to_others",
     "own_credentials",

@@ -1,10 +1,17 @@
-"""Files that hold keys."""
+"""Files that hold keys: what they are called, and who reads them."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
+
+
+def file_stem(name: str) -> str:
+    """What files with the keys of this endpoint name are called, before the dot; "" where nothing of it can be in the
+    name of a file."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")
 
 
 def open_to_others(path: Path) -> str | None:
