@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 VALUES = ["lwm2m.address", "lwm2m.model", "lwm2m.errors", "lwm2m.coap.message", "lwm2m.coap.endpoint"]
 COAP_VALUES = [
     *VALUES,
-    *(f"lwm2m.coap.{name}" for name in ("blocks", "carrier", "deadlines", "guard", "option_shape", "packet")),
+    *(
+        f"lwm2m.coap.{name}"
+        for name in ("blocks", "carrier", "complaints", "deadlines", "guard", "option_shape", "packet")
+    ),
 ]
 PURE = [*VALUES, "lwm2m.codec", "lwm2m.link_format", "lwm2m.attributes", "lwm2m.operations"]
 
@@ -59,6 +62,7 @@ PURE_MODULES = [
     "lwm2m.coap.endpoint",
     "lwm2m.coap.blocks",
     "lwm2m.coap.carrier",
+    "lwm2m.coap.complaints",
     "lwm2m.coap.requests.large_answers",
     "lwm2m.coap.packet",
     "lwm2m.coap.requests.packets",

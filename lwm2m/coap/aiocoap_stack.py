@@ -69,7 +69,7 @@ class AiocoapEndpoint:
             raise RuntimeError("the endpoint has been started already")
         bound = await self._open_socket(self._host, self._port)
         layers = Layers(Context(asyncio.get_running_loop(), log, self._on_request), self._limits)
-        udp = UdpSocket(bound, layers.messages)
+        udp = UdpSocket(bound, layers.messages, self._limits.max_complaints)
         layers.attach(udp)
         carrier = AiocoapCarrier(layers, udp, self._transmission)
         conversation = Conversation(

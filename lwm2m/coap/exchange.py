@@ -21,6 +21,7 @@ from functools import partial
 from itertools import count
 
 from lwm2m.coap.carrier import Incoming, Listener, Room, Serve, Settled, Withdraw
+from lwm2m.coap.complaints import Complaints
 from lwm2m.coap.deadlines import NEVER
 from lwm2m.coap.endpoint import Delivery, Rejected, RequestFailed, Transmission, Unreachable
 from lwm2m.coap.guard import Guard, Limits
@@ -95,6 +96,7 @@ class Exchanges:
         self._handling: dict[tuple[Peer, bytes], Arrived] = {}
         self._to_acknowledge: list[tuple[float, int, Arrived]] = []
         self._order = count()
+        self._complaints = Complaints(log, "sent what is no CoAP message", limits.max_complaints)
 
     # Time
 
@@ -126,7 +128,7 @@ class Exchanges:
         try:
             kind, mid, packet = decode(datagram)
         except (NotCoap, WrongOption) as error:
-            self._refuse(datagram, peer, error)
+            self._refuse(datagram, peer, error, now)
             return
         code = packet.code
         if code >= 0x40:
@@ -136,8 +138,8 @@ class Exchanges:
         elif kind <= NON:
             self._receive_request(kind, mid, packet, datagram, peer, now)
 
-    def _refuse(self, datagram: bytes, peer: Peer, error: NotCoap | WrongOption) -> None:
-        log.info("%s sent what is no CoAP message: %s", peer, error)
+    def _refuse(self, datagram: bytes, peer: Peer, error: NotCoap | WrongOption, now: float) -> None:
+        self._complaints.tell(peer, peer.address[0], error, now)
         answer = refusal(datagram, error)
         if answer is not None:
             self._send(answer, peer)
@@ -411,6 +413,7 @@ class Exchanges:
         self._outgoing.clear()
         self._duplicates.clear()
         self._peers.clear()
+        self._complaints.end()
 
     def _abandon(self, arrived: Arrived) -> None:
         arrived.is_wanted = False

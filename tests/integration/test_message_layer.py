@@ -479,6 +479,21 @@ async def test_an_unknown_method_is_4_05(scripted: ScriptedPeer) -> None:
 # What is no CoAP
 
 
+async def test_nonsense_does_not_flood_the_log(
+    endpoint: Endpoint, scripted: ScriptedPeer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "lwm2m.coap")
+    for _ in range(50):
+        scripted.send(b"\x80\x01\x00\x01")
+    asks(scripted)
+    await scripted.expect()
+    await endpoint.stop()
+    assert [message.split(": ")[0] for message in caplog.messages] == [
+        f"{scripted.uri.removeprefix('coap://')} sent what is no CoAP message",
+        "49 more were left out of those who sent what is no CoAP message",
+    ]
+
+
 @pytest.mark.parametrize(
     "datagram",
     [b"", b"\x40", b"\x40\x01\x00", b"\x80\x01\x00\x01", b"\x50\x01\x00\x01\xf0", b"\x4f\x01\x00", b"\xff" * 64],

@@ -39,6 +39,7 @@ def test_the_limits_are_these() -> None:
         max_duplicates=100_000,
         max_connections=10_000,
         amplification=3,
+        max_complaints=10,
     )
 
 

@@ -203,6 +203,16 @@ async def test_a_critical_option_that_is_wrong_is_4_02_or_nothing(
     assert desk.device.seen == []
 
 
+async def test_requests_that_are_ignored_do_not_flood_the_log(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lwm2m.coap")
+    for _ in range(100):
+        assert desk.hands(Code.GET, (9999, b"?"), confirmable=False).ignored
+    assert len(caplog.messages) == 1
+    assert "non-confirmable request that is ignored" in caplog.text
+    await desk.conversation.stop()
+    assert caplog.messages[1].startswith("99 more were left out")
+
+
 async def test_an_elective_option_that_is_wrong_is_ignored(desk: Desk) -> None:
     answer = desk.asks(Code.GET, (9998, b"?"), (OBSERVE, bytes(4)), (CONTENT_FORMAT, bytes(3)), (NO_RESPONSE, bytes(2)))
     assert answer.code == Code.CHANGED

@@ -16,6 +16,7 @@ from aiocoap import Message, interfaces
 
 from lwm2m.coap.aiocoap_udp.messages import read
 from lwm2m.coap.blocks import LARGEST_EXPONENT
+from lwm2m.coap.complaints import Complaints
 from lwm2m.coap.links.udp_socket import (
     ANCILLARY_SPACE,
     DATAGRAMS_A_TURN,
@@ -99,7 +100,7 @@ class Receiver(Protocol):
 class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap is not typed
     """Reads and writes one bound socket; what is no CoAP message is answered as RFC 7252 §4.2 asks."""
 
-    def __init__(self, bound: DatagramSocket, receiver: Receiver) -> None:
+    def __init__(self, bound: DatagramSocket, receiver: Receiver, max_complaints: int) -> None:
         self._socket = bound
         self._receiver = receiver
         self.listening = True
@@ -107,6 +108,7 @@ class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap i
         self._local: tuple[str, int] = plain_host(bound.getsockname()), bound.getsockname()[1]
         self._listens_on_all = self._local[0] in ("0.0.0.0", "::")  # compared, not bound
         self._sources: OrderedDict[tuple[str, int], Ancillary] = OrderedDict()
+        self._complaints = Complaints(log, "sent what is no CoAP message", max_complaints)
         self._loop.add_reader(bound, self._read)
 
     @property
@@ -130,6 +132,7 @@ class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap i
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket)
             self._socket.close()
+            self._complaints.end()
 
     async def recognize_remote(self, remote: object) -> bool:
         return isinstance(remote, UdpAddress)
@@ -207,7 +210,7 @@ class UdpSocket(interfaces.MessageInterface):  # type: ignore[misc]  # aiocoap i
         try:
             message = read(datagram, remote)
         except (NotCoap, WrongOption) as error:
-            log.info("%s sent what cannot be read: %s", remote, error)
+            self._complaints.tell(remote, remote.host, error, self._loop.time())
             refused = refusal(datagram, error)
             if refused is not None:
                 self.send_datagram(refused, remote)

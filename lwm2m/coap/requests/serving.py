@@ -9,6 +9,7 @@ from functools import partial
 
 from lwm2m.coap.blocks import LARGEST_EXPONENT, Block, Gap, NoPlace, Packages, Shelf, TooLarge, Uploads
 from lwm2m.coap.carrier import Carrier, Incoming, Settled
+from lwm2m.coap.complaints import Complaints
 from lwm2m.coap.endpoint import Delivery, Handler, Limits, Traced, Tracer, Transmission
 from lwm2m.coap.guard import Guard
 from lwm2m.coap.message import Code, Request, Response
@@ -70,6 +71,7 @@ class Serving:
         self._packages = Packages(limits.max_package, lifetime, limits.max_packages)
         self._withheld: Shelf[Response] = Shelf(limits.max_withheld, lifetime)
         self._running = RunningHandlers(limits.max_running, limits.max_pending_per_peer)
+        self._ignored = Complaints(log, "sent a non-confirmable request that is ignored", limits.max_complaints)
         self._now = asyncio.get_running_loop().time
 
     async def stop(self) -> None:
@@ -77,6 +79,7 @@ class Serving:
         self._uploads.clear()
         self._packages.clear()
         self._withheld.clear()
+        self._ignored.end()
 
     def receive(self, incoming: Incoming) -> None:
         packet = incoming.packet
@@ -215,7 +218,7 @@ class Serving:
     def _refuse(self, incoming: Incoming, refusal: LwM2MError) -> None:
         packet = incoming.packet
         if isinstance(refusal, BadOption) and not incoming.confirmable:
-            log.info("%s sent a non-confirmable request that is ignored: %s", incoming.peer, refusal.diagnostic)
+            self._ignored.tell(incoming.peer, incoming.peer.address[0], refusal.diagnostic, self._now())
             incoming.ignore()
             return
         if self._tracer is not None:
