@@ -85,6 +85,10 @@ class DatagramEndpoint:
         running.guard.verified(peer)
         return running.protected(peer)
 
+    def recall(self, peer: Peer) -> Peer | None:
+        """See `Recalling`."""
+        return self._live().recall(peer)
+
     async def request(self, peer: Peer, request: Request, timeout: float | None = None) -> Response:
         return await self._live().conversation.request(peer, request, timeout)
 
@@ -163,6 +167,9 @@ class _Running:
     def protected(self, peer: Peer) -> Peer:
         """As whom we speak with it. Raises Unreachable."""
         return peer if self._protection is None else self._protection.peer(peer)
+
+    def recall(self, peer: Peer) -> Peer | None:
+        return None if self._protection is None else self._protection.recall(peer)
 
     # Receiver
 

@@ -24,6 +24,7 @@ __all__ = [
     "Handler",
     "Limits",
     "Observation",
+    "Recalling",
     "Rejected",
     "RequestFailed",
     "Secured",
@@ -174,6 +175,16 @@ class Endpoint(Protocol):
         ...
 
     def events(self) -> AsyncIterator[AssociationLost]: ...
+
+
+@runtime_checkable
+class Recalling(Protocol):
+    """An endpoint that needs no session to speak with peers that are protected."""
+
+    def recall(self, peer: Peer) -> Peer | None:
+        """Whoever had this identity there in an earlier process, to speak with now; None where it has to speak
+        first."""
+        ...
 
 
 @runtime_checkable

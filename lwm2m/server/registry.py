@@ -234,6 +234,11 @@ class Registry:
             after = kept._replace(expires_at=self._expiry(kept.lifetime, now - age))
             self._apply(RegistrationChange(kept.endpoint, self._by_endpoint.get(kept.endpoint), after))
 
+    def recall(self, endpoint: str, peer: Peer) -> None:
+        """What a store kept is another value for the same peer now. Nothing changes for the store."""
+        before = self._by_endpoint[endpoint]
+        self._apply(RegistrationChange(endpoint, before, before._replace(peer=peer)))
+
     def _read(self, links: tuple[Link, ...], version: str) -> ObjectList:
         if len(links) > self._limits.max_links:
             raise RequestEntityTooLarge(f"more than {self._limits.max_links} links")

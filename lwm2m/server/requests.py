@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 
-from lwm2m.coap.endpoint import Endpoint, Observation, Unreachable
+from lwm2m.coap.endpoint import Endpoint, Observation, Recalling, Unreachable
 from lwm2m.coap.message import Ended, Peer, Response
 from lwm2m.model.definition import Definitions
 from lwm2m.operations.composite import ObserveComposite
@@ -45,6 +45,20 @@ class Requests:
 
     def forget(self, endpoint: str) -> None:
         self._heard_at.pop(endpoint, None)
+
+    def recall(self) -> None:
+        """After a restart, once the endpoints serve: who is protected message by message has lost no session."""
+        for way in self._endpoints:
+            if isinstance(way, Recalling):
+                self._recall(way, way.recall)
+
+    def _recall(self, way: Endpoint, recall: Callable[[Peer], Peer | None]) -> None:
+        for registration in list(self._registry):
+            kept = registration.peer
+            peer = recall(kept) if kept.below is not None and kept.local[1] == way.address[1] else None
+            if peer is not None:
+                self._registry.recall(registration.endpoint, peer)
+                self.heard(registration.endpoint, way)
 
     async def ask(self, registration: Registration, operation: DeviceOperation, timeout: float | None) -> Answer:
         """Raises RequestFailed, InvalidAnswer."""

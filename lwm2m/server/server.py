@@ -151,6 +151,7 @@ class Server(Verbs):
             self._observer.restore(endpoint, observed, Wish(*wish))
         await self._end_the_unpermitted()
         await self._serve()
+        self._requests.recall()
         self._connections.watch(self._endpoints)
         self._expiring = asyncio.create_task(self._expire(), name="lwm2m-expiry")
         self._expiring.add_done_callback(_report)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
-from lwm2m.client import Client
+from lwm2m.client import Client, ClientEvent, Notified, Served
+from lwm2m.model.path import Path as ResourcePath
+from lwm2m.model.record import Record
+from lwm2m.operations import Observe, Read
 from lwm2m.security.info import OscoreSecurity
 from lwm2m.security.sequence_numbers import MemoryNumbers
-from tests.integration.test_cli import ended, lwm2m
+from tests.integration.test_cli import ended, lwm2m, running_server
 
 SECRET = "000102030405060708090a0b0c0d0e0f"
 CLIENT = ("client", "--endpoint", "lamp", "--server", "coap://127.0.0.1:1", "--oscore")
 PATIENCE = 20.0
+VALUE = ResourcePath.parse("/3303/0/5700")
 
 
 @pytest.fixture
@@ -63,6 +69,36 @@ async def test_a_client_registers_again_after_both_have_crashed(files: tuple[Pat
             assert SECRET not in (out + err).decode()
 
 
+async def test_a_server_that_was_killed_reads_a_client_that_has_said_nothing_since(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    kept = ("--http", "127.0.0.1:0", "--credentials", str(files[0]), "--state", str(tmp_path / "server"))
+    context = OscoreSecurity(bytes.fromhex(SECRET), b"\x02", b"\x01")
+    async with AsyncExitStack() as running:
+        first = await running.enter_async_context(running_server(*kept, "--coap", "127.0.0.1:0"))
+        client = Client("lamp", first.coap, [Record(VALUE, 21.5)], oscore=context, numbers=MemoryNumbers())
+        await running.enter_async_context(client)
+        http = await running.enter_async_context(httpx.AsyncClient())
+        await client.registered(PATIENCE)
+        assert (await http.post(f"{first.http}/api/clients/lamp{VALUE}/observe")).json()["observing"] is True
+        happenings = client.events()
+        first.process.kill()
+        await first.process.wait()
+        second = await running.enter_async_context(running_server(*kept, "--coap", first.coap.removeprefix("coap://")))
+        answer = (await http.get(f"{second.http}/api/clients/lamp{VALUE}")).json()
+        assert answer["content"]["value"] == "21.5"
+        async with asyncio.timeout(PATIENCE):
+            assert {await _asked(happenings) for _ in range(2)} == {Observe, Read}
+
+
+async def _asked(happenings: AsyncIterator[ClientEvent]) -> type[object]:
+    """What the client is asked next, when it tells nothing by itself but what is observed."""
+    while isinstance(event := await anext(happenings), Notified):
+        pass
+    assert isinstance(event, Served)
+    return type(event.operation)
+
+
 async def test_the_server_says_once_who_was_refused_and_what_to_mend(files: tuple[Path, Path], tmp_path: Path) -> None:
     listening = ("--coap", "127.0.0.1:0", "--http", "127.0.0.1:0")
     state = str(tmp_path / "server")
@@ -88,7 +124,7 @@ async def test_the_server_says_once_who_was_refused_and_what_to_mend(files: tupl
     ]
     fan, door, lamp = told
     assert fan[0].startswith("! refused fan at ")
-    assert "which is 'lamp'" in fan[1]
+    assert "the identity of 'lamp'" in fan[1]
     assert door[0].startswith("! refused 127.0.0.1")
     assert lamp[0].startswith("! refused lamp at ")
     assert not any(key in (out + err).decode() for key in (SECRET, b"another secret".hex()))

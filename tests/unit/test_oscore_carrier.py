@@ -205,3 +205,26 @@ async def test_peers_of_a_connection_that_is_lost_are_lost_with_it() -> None:
     served.hears(served.client.protect_request(GET)[0])
     assert served.carrier.lost(PEER) == [served.served[0].peer]
     assert served.carrier.lost(PEER) == []
+
+
+async def test_whoever_was_known_before_a_restart_is_spoken_with_at_once() -> None:
+    served = Served()
+    kept = Peer(PEER.local, PEER.address, "ended", "oscore:63", PEER)
+    peer = served.carrier.recall(kept)
+    served.hears(served.client.protect_request(GET)[0])
+    assert peer is not None
+    assert served.served[0].peer is peer
+    assert (peer.identity, peer.below) == ("oscore:63", PEER)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        Peer(PEER.local, PEER.address, "ended", "oscore:64", PEER),
+        Peer(PEER.local, PEER.address, "ended", "oscore:63"),
+        Peer(PEER.local, PEER.address, "ended", "psk:63", PEER),
+        Peer(PEER.local, PEER.address, None, None),
+    ],
+)
+async def test_nobody_is_known_again_without_a_context_and_an_address(kept: Peer) -> None:
+    assert Served().carrier.recall(kept) is None

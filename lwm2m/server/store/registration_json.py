@@ -1,5 +1,5 @@
 """Registrations as JSON, for stores that keep text. `expires_at` and what tells a connection from another one mean
-nothing in another process, and are left out."""
+nothing in another process, and are left out; but whose messages are protected one by one is known again."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def registration_to_json(registration: Registration) -> str:
         "address": peer.address,
         "identity": peer.identity,
         "connected": peer.association is not None,
+        "protected": peer.below is not None and peer.below.association is None,
         "links": [[link.target, dict(link.attributes)] for link in registration.links],
         "additional": dict(registration.additional),
     }
@@ -31,14 +32,16 @@ def registration_from_json(text: str, object_lists: ObjectLists) -> Registration
     write."""
     members = json.loads(text)
     links = tuple(Link(target, attributes) for target, attributes in members["links"])
-    local, address = members["local"], members["address"]
+    (host, port), (far_host, far_port) = members["local"], members["address"]
+    below = Peer((host, port), (far_host, far_port))
     return Registration(
         **{name: members[name] for name in PLAIN},
         peer=Peer(
-            (local[0], local[1]),
-            (address[0], address[1]),
+            below.local,
+            below.address,
             Ended() if members.get("connected") else None,
             members["identity"],
+            below if members.get("protected") else None,
         ),
         object_list=object_lists.read(links, members["version"]),
         additional=members["additional"],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path as FilePath
 from types import MappingProxyType
 
 import pytest
 
-from lwm2m.coap.message import Peer
+from lwm2m.coap.message import Ended, Peer
 from lwm2m.link_format import Link
 from lwm2m.model.path import Path
 from lwm2m.operations import (
@@ -24,12 +25,13 @@ from lwm2m.operations import (
     path_list,
 )
 from lwm2m.server import Registration, Store
-from lwm2m.server.object_list import ObjectList
+from lwm2m.server.object_list import ObjectList, ObjectLists
 from lwm2m.server.observations import ObservationChange
 from lwm2m.server.queued import QueueChange, QueuedRequest
 from lwm2m.server.registry import RegistrationChange
 from lwm2m.server.store import Change, Kept, KeptObservation
 from lwm2m.server.store.memory import MemoryStore
+from lwm2m.server.store.registration_json import registration_from_json, registration_to_json
 from lwm2m.server.store.sqlite import SqliteStore
 
 STORES: dict[str, Callable[[FilePath], Store]] = {"memory": lambda _folder: MemoryStore(), "sqlite": SqliteStore}
@@ -43,6 +45,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: FilePath) -> AsyncIter
     opened = STORES[request.param](tmp_path / "state")
     yield opened
     await opened.close()
+
+
+PLAIN = Peer(("::1", 5683), ("2001:db8::1", 40000))
 
 
 def registration(endpoint: str, number: str = "id1") -> Registration:
@@ -167,3 +172,19 @@ async def test_the_queue_keeps_its_order_and_ends_with_the_registration(store: S
     assert [request.id for request in (await store.load()).queue] == ["z", "a", "c", "other"]
     await commit(store, [RegistrationChange("a", registration("a"), None)])
     assert [request.id for request in (await store.load()).queue] == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("peer", "goes_on"),
+    [
+        (Peer(("::1", 5683), ("2001:db8::1", 40000), "a session", "psk:alice"), False),
+        (Peer(PLAIN.local, PLAIN.address, "a context", "oscore:01", PLAIN), True),
+        (Peer(PLAIN.local, PLAIN.address, "a context", "oscore:01", replace(PLAIN, association="a session")), False),
+    ],
+)
+def test_what_needs_no_session_is_known_again_without_one(peer: Peer, goes_on: bool) -> None:
+    lists = ObjectLists(1)
+    kept = registration_from_json(registration_to_json(registration("lamp")._replace(peer=peer)), lists).peer
+    assert isinstance(kept.association, Ended)
+    assert (kept.local, kept.address, kept.identity) == (peer.local, peer.address, peer.identity)
+    assert kept.below == (PLAIN if goes_on else None)
