@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import typer
+
 from lwm2m.cli.options import URL, AsJson, EndpointName, Url, remote
 from lwm2m.cli.remote import Json
 from lwm2m.cli.render import line_width, path_name, print_json, print_table
@@ -22,6 +24,9 @@ def devices(url: Url = URL, as_json: AsJson = False) -> None:
     found = sorted(remote(url).registrations(), key=lambda registration: registration["endpoint"])
     if as_json:
         print_json(found)
+        return
+    if not found:
+        typer.echo("No device is registered.")
         return
     columns = [column for column in _COLUMNS if line_width() >= _WIDE or column not in _WIDE_ONLY]
     rows = [_row(registration, time.time()) for registration in found]

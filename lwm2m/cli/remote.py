@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -21,6 +22,7 @@ Json: TypeAlias = dict[str, Any]
 Kind = TypeVar("Kind")
 
 SILENCE = 60.0
+UNKNOWN_CLIENT = re.compile("No registered client with id '(.*)'", re.DOTALL)
 
 
 class StreamEvent(NamedTuple):
@@ -129,11 +131,19 @@ class Remote:
         if response.status_code == 504:
             raise Failed(f"the device did not answer within {self._timeout} s.")
         if response.status_code not in (200, 204):
-            raise Failed(_told(response))
+            raise Failed(self._told(response))
         try:
             return response.json() if response.content else {}
         except ValueError:
             raise Failed(f"{self._url} answers, but is no LwM2M server.") from None
+
+    def _told(self, response: httpx.Response) -> str:
+        text = response.text.strip()
+        if not response.headers.get("content-type", "").startswith("text/plain") or not text:
+            return f"the server refused with HTTP status {response.status_code}."
+        if (unknown := UNKNOWN_CLIENT.fullmatch(text)) is not None:
+            return f"no device {unknown[1]!r} is registered at {self._url}; `lwm2m devices` lists those that are."
+        return f"{text[:300]} (HTTP status {response.status_code})"
 
     @contextmanager
     def _sentences(self) -> Iterator[None]:
@@ -158,13 +168,6 @@ def _segment(endpoint: str) -> str:
 
 def _client(endpoint: str) -> str:
     return f"/api/clients/{_segment(endpoint)}"
-
-
-def _told(response: httpx.Response) -> str:
-    text = response.text.strip()
-    if response.headers.get("content-type", "").startswith("text/plain") and text:
-        return f"{text[:300]} (HTTP status {response.status_code})"
-    return f"the server refused with HTTP status {response.status_code}."
 
 
 def _expect(found: Any, kind: type[Kind]) -> Kind:

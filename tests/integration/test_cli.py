@@ -255,9 +255,26 @@ async def test_an_empty_endpoint_name_is_wrong_usage(verbs: Verbs) -> None:
     assert (await verbs.run("read", "", "/3")).code == 2
 
 
-async def test_an_unknown_device_is_a_sentence(verbs: Verbs) -> None:
-    code, _, err = await verbs.run("read", "nobody", "/3/0")
-    assert (code, err) == (1, "lwm2m: No registered client with id 'nobody' (HTTP status 400)\n")
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ("read", "nobody", "/3/0"),
+        ("observe", "nobody", "/3/0"),
+        ("show", "nobody"),
+        ("read-composite", "nobody", "/3/0"),
+    ],
+)
+async def test_an_unknown_device_is_a_sentence(verbs: Verbs, verb: tuple[str, ...]) -> None:
+    code, _, err = await verbs.run(*verb)
+    assert code == 1
+    assert err == f"lwm2m: no device 'nobody' is registered at {verbs.url}; `lwm2m devices` lists those that are.\n"
+
+
+async def test_a_server_without_devices_says_so() -> None:
+    server = Server([open_endpoint("127.0.0.1", 0)])
+    async with serving(app(server), "127.0.0.1", 0) as (host, port), server:
+        listing = CliRunner().invoke, command, ["devices", "--url", f"http://{host}:{port}"]
+        assert (await asyncio.to_thread(*listing)).stdout == "No device is registered.\n"
 
 
 async def test_no_server_is_a_sentence() -> None:
