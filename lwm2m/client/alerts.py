@@ -7,6 +7,7 @@ from lwm2m.coap.endpoint import TimedOut
 from lwm2m.coap.links.dtls_association import Association
 from lwm2m.coap.links.dtls_link import HandshakeFailed
 from lwm2m.coap.message import Peer
+from lwm2m.coap.streams.tls_settings import Unfit
 from lwm2m.dtls.alerts import Alert
 
 FINAL = frozenset((*range(42, 47), 48, 49, *range(112, 117), 120))
@@ -37,7 +38,7 @@ _FIXES: dict[int, str] = {
 
 def is_final(error: Exception) -> bool:
     """Whether trying again changes nothing."""
-    return isinstance(error, UnusableSecurity) or (isinstance(error, HandshakeFailed) and error.alert in FINAL)
+    return isinstance(error, (UnusableSecurity, Unfit)) or (isinstance(error, HandshakeFailed) and error.alert in FINAL)
 
 
 def heard(error: Exception) -> int | None:

@@ -15,6 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from lwm2m.client.security import SECURED, AccountSecurity, Mode, Own
+from lwm2m.coap.streams.tls_psk import HAS_PSK, WITHOUT_PSK
+from lwm2m.coap.streams.tls_settings import NO_RAW_KEYS, NO_TOKENS
+from lwm2m.coap.streams.tls_settings import SCHEME as TLS
 from lwm2m.security.certificate_status import RevocationPolicy
 from lwm2m.security.certificates import certificates_in, encoded
 from lwm2m.security.credentials import SigningKey
@@ -92,6 +95,17 @@ class KeyFiles:
             raise self._wrong("{key} goes with {server_public_key} for raw public keys, or with {certificate}")
         if self.has_keys and uris and not secured:
             raise ValueError(f"{uris[0]} has no security and would not use the keys; a URI with security has coaps")
+        if any(uri.partition(":")[0] == TLS for uri in secured):
+            self._check_tls()
+
+    def _check_tls(self) -> None:
+        """What TLS cannot do, wherever the server is."""
+        if self.psk_key_file is not None and not HAS_PSK:
+            raise ValueError(WITHOUT_PSK)
+        if self.server_public_key is not None:
+            raise ValueError(NO_RAW_KEYS)
+        if self.key is not None and self.key.startswith(TOKEN):
+            raise ValueError(NO_TOKENS)
 
     @property
     def has_keys(self) -> bool:

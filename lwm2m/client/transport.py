@@ -20,6 +20,7 @@ from lwm2m.coap.links.dtls_link import HandshakeFailed
 from lwm2m.coap.links.line import SCHEME as SERIAL
 from lwm2m.coap.message import Peer, Subscription
 from lwm2m.coap.streams.connected import ConnectedEndpoint
+from lwm2m.coap.streams.tls_settings import Unfit
 from lwm2m.coap.uri import Place, place_of
 from lwm2m.model.path import Path
 from lwm2m.security.info import OscoreSecurity
@@ -87,7 +88,6 @@ class Sockets:
         for endpoint in self._all():
             endpoint.listen(listening)
 
-    async def stop(self) -> None:
     def expel(self, identities: Iterable[str]) -> None:
         """End the sessions with servers that are these, whose certificates were revoked."""
         for endpoint in self._all():
@@ -95,6 +95,7 @@ class Sockets:
                 for identity in identities:
                     endpoint.expel(identity, revoked=True)
 
+    async def stop(self) -> None:
         async with self._opening:
             endpoints = self._all()
             self._open.clear()
@@ -166,7 +167,7 @@ class Transport:
             async for endpoint in ways:
                 try:
                     peer = await endpoint.peer(self.uri)
-                except UnusableSecurity:
+                except (UnusableSecurity, Unfit):
                     raise
                 except HandshakeFailed as error:
                     failure = error

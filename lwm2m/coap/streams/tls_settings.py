@@ -53,7 +53,7 @@ NAMES = {
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM:ECDHE-ECDSA-AES128-SHA256"
 """Of TLS 1.2; those of TLS 1.3 are what OpenSSL has."""
 NO_RAW_KEYS = "raw public keys over TLS are not there in Python: use certificates, or DTLS (coaps://)"
-NO_TOKENS = "TLS over TCP needs a private key in a file: OpenSSL cannot ask this one, as DTLS can"
+NO_TOKENS = "TLS over TCP needs a private key in a file: OpenSSL cannot ask a token, as DTLS can"
 
 
 @dataclass(frozen=True, slots=True)
