@@ -7,11 +7,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Awaitable, Iterable
 from typing import Protocol
 
 from lwm2m.security.credentials import PreSharedKey, psk_identity
 from lwm2m.security.info import SecurityInfo
+
+MOST_PROVED = 100_000
 
 
 class IdentityTaken(ValueError):
@@ -53,7 +56,17 @@ class SecurityStore(Protocol):
         ...
 
     async def remove(self, endpoint: str) -> SecurityInfo | None:
-        """What the endpoint had. Raises SecurityStoreError; then nothing changed."""
+        """What the endpoint had; that its name was proved is forgotten too. Raises SecurityStoreError; then nothing
+        changed."""
+        ...
+
+    def is_proved(self, endpoint: str) -> bool:
+        """Whether somebody without credentials here has shown, by a certificate, that this name is its own."""
+        ...
+
+    def prove(self, endpoint: str) -> Awaitable[None] | None:
+        """That has happened. It counts at once, and is durable once the awaitable is over, which may raise
+        SecurityStoreError; None where there is nothing to wait for. The latest `MOST_PROVED` are kept."""
         ...
 
     async def close(self) -> None:
@@ -68,6 +81,7 @@ class MemorySecurity:
         self._infos: dict[str, SecurityInfo] = {}
         self._owners: dict[str, str] = {}
         self._shown: dict[str, str] = {}
+        self._proved: OrderedDict[str, None] = OrderedDict()
         for info in infos:
             self.put(info)
 
@@ -94,7 +108,17 @@ class MemorySecurity:
         return self.put(info)
 
     async def remove(self, endpoint: str) -> SecurityInfo | None:
+        self._proved.pop(endpoint, None)
         return self.drop(endpoint)
+
+    def is_proved(self, endpoint: str) -> bool:
+        return endpoint in self._proved
+
+    def prove(self, endpoint: str) -> Awaitable[None] | None:
+        self._proved[endpoint] = None
+        if len(self._proved) > MOST_PROVED:
+            self._proved.popitem(last=False)
+        return None
 
     async def close(self) -> None:
         """Nothing to give back."""

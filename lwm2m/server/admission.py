@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -31,9 +32,9 @@ class Refused(NamedTuple):
 
 
 class Admission:
-    """An endpoint with credentials in `store` is served over these and nothing else. One without is served over NoSec
-    where `nosec` allows it (None: where there is no store), and over a certificate of its own name; credentials that
-    are added say otherwise. Whatever fails is a no."""
+    """An endpoint with credentials in `store` is served over these and nothing else. One without is served over a
+    certificate of its own name, and, where `nosec` allows it (None: where there is no store), over NoSec until it has
+    come with such a certificate; credentials that are added say otherwise. Whatever fails is a no."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Admission:
         self._endpoints: Sequence[Endpoint] = ()
         self._changed: Callable[[str, frozenset[str]], Awaitable[None]] | None = None
         self._listener: Callable[[Refused], None] | None = None
+        self._proving: set[asyncio.Task[None]] = set()
         self._second = 0.0
         self._told = 0
 
@@ -67,6 +69,7 @@ class Admission:
 
     async def close(self) -> None:
         self._changed = self._listener = None
+        await asyncio.gather(*self._proving)
         try:
             await self._store.close()
         except SecurityStoreError:
@@ -79,6 +82,7 @@ class Admission:
         """Raises BadRequest or Unauthorized, after telling why."""
         reason = self.objection(endpoint, peer.identity)
         if not reason:
+            self._prove(endpoint, peer.identity)
             return
         self.refuse(peer, reason, endpoint)
         if self._needs_oscore(endpoint) and not (peer.identity or "").startswith("oscore:"):
@@ -131,8 +135,13 @@ class Admission:
         if before != info:
             await self._follow(info.endpoint, before)
 
+    def is_proved(self, endpoint: str) -> bool:
+        """Whether it has come with a certificate of its name, so that nobody has that name without security."""
+        return self._store.is_proved(endpoint)
+
     async def remove(self, endpoint: str) -> SecurityInfo | None:
-        """What it had. Somebody else may have the keys: the sessions and the registration end. Raises StoreError."""
+        """What it had; that its name was proved counts no more. Somebody else may have the keys: the sessions and the
+        registration end. Raises StoreError."""
         try:
             before = await self._store.remove(endpoint)
         except SecurityStoreError as error:
@@ -188,7 +197,7 @@ class Admission:
                 return "it came without security although it has credentials: let it use them, or remove them"
             return f"it has shown {identity!r}, but its credentials are others: mend the client's, or add these"
         if identity is None:
-            return "" if self._nosec else "there are no credentials for it: add some"
+            return self._objection_without_security(endpoint)
         owner = store.endpoint_of(identity)
         if owner is not None:
             return (
@@ -198,6 +207,28 @@ class Admission:
         if identity == x509_identity(endpoint):
             return ""
         return f"it has shown {identity!r}: add credentials that say so, or use the name of the certificate"
+
+    def _objection_without_security(self, endpoint: str) -> str:
+        """For an endpoint that has no credentials here."""
+        if not self._nosec:
+            return "there are no credentials for it: add some"
+        if self._store.is_proved(endpoint):
+            return (
+                "it came without security, and with a certificate before: let it use that, or have this forgotten by "
+                "removing it from the credentials"
+            )
+        return ""
+
+    def _prove(self, endpoint: str, identity: str | None) -> None:
+        """Whoever comes with a certificate of this name, and no credentials here, shows that it is its own."""
+        store = self._store
+        if identity is None or store.get(endpoint) is not None or store.is_proved(endpoint):
+            return
+        durable = store.prove(endpoint)
+        if durable is not None:
+            task = asyncio.get_running_loop().create_task(_kept(endpoint, durable), name="proved names")
+            self._proving.add(task)
+            task.add_done_callback(self._proving.discard)
 
     def _needs_oscore(self, endpoint: str) -> bool:
         try:
@@ -214,3 +245,10 @@ def _foreign_name(endpoint: str, identity: str | None) -> str:
     return (
         f"{identity!r} may not speak as {endpoint!r}: use the endpoint name of these credentials, or those of that name"
     )
+
+
+async def _kept(endpoint: str, durable: Awaitable[None]) -> None:
+    try:
+        await durable
+    except SecurityStoreError:
+        log.exception("that %r has come with a certificate could not be kept: it counts until the next start", endpoint)

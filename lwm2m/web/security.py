@@ -73,9 +73,11 @@ async def add(request: Request, admission: TheAdmission) -> Response:
 
 @routes.delete("/security/clients/{ep}")
 async def remove(ep: str, admission: TheAdmission) -> Response:
-    """Its sessions and its registration end."""
-    removed = await admission.remove(unquote(ep))
-    return Response() if removed is not None else JSONResponse({"message": "not_found"})
+    """Its sessions and its registration end; without credentials it may come without security again."""
+    endpoint = unquote(ep)
+    was_proved = admission.is_proved(endpoint)
+    removed = await admission.remove(endpoint)
+    return Response() if was_proved or removed is not None else JSONResponse({"message": "not_found"})
 
 
 @routes.get("/security/server")

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from lwm2m.coap.endpoint import Endpoint
-from lwm2m.coap.message import Code, Request
+from lwm2m.coap.message import Code, Peer, Request
 from lwm2m.coap.stacks import Dtls, open_endpoint
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.model.content_format import ContentFormat
@@ -88,6 +88,15 @@ async def test_credentials_come_are_shown_without_secrets_and_go(site: Site) -> 
     again = await site.http.delete("/api/security/clients/site%2Fvalve")
     assert (again.status_code, again.json()) == (200, {"message": "not_found"})
     assert await listed(site) == SHOWN[:3]
+
+
+async def test_that_a_name_was_proved_by_a_certificate_is_forgotten_like_credentials(site: Site) -> None:
+    owner = Peer(site.coaps.address, ("127.0.0.1", 40_000), association=1, identity="x509:fan")
+    site.server.admission.check("fan", owner)
+    assert site.server.admission.is_proved("fan")
+    for found in ("", '{"message":"not_found"}'):
+        assert (await site.http.delete("/api/security/clients/fan")).text == found
+        assert not site.server.admission.is_proved("fan")
 
 
 async def test_the_path_may_end_without_a_slash_and_any_content_type_will_do(site: Site) -> None:

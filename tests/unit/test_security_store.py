@@ -227,3 +227,45 @@ def test_an_oscore_identity_tells_contexts_apart() -> None:
     assert oscore_identity(b"\x0a") == "oscore:0a"
     assert oscore_identity(b"\x0a", b"") == "oscore:0a/"
     assert oscore_identity(b"", b"\x0a") == "oscore:/0a"
+
+
+async def prove(store: SecurityStore, endpoint: str) -> None:
+    durable = store.prove(endpoint)
+    if durable is not None:
+        await durable
+
+
+async def test_a_name_is_proved_until_the_endpoint_is_removed(store: SecurityStore) -> None:
+    await filled(store, (LAMP,))
+    for endpoint in ("fan", "lamp"):
+        assert not store.is_proved(endpoint)
+        await prove(store, endpoint)
+        assert store.is_proved(endpoint)
+    assert await store.remove("fan") is None
+    assert await store.remove("lamp") == LAMP
+    assert not store.is_proved("fan")
+    assert not store.is_proved("lamp")
+
+
+async def test_the_latest_names_that_were_proved_are_kept(
+    store: SecurityStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("lwm2m.security.store", "lwm2m.server.store.sqlite_security"):
+        monkeypatch.setattr(f"{module}.MOST_PROVED", 2)
+    for endpoint in ("one", "two", "three"):
+        await prove(store, endpoint)
+    assert [store.is_proved(endpoint) for endpoint in ("one", "two", "three")] == [False, True, True]
+
+
+async def test_what_was_proved_outlives_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lwm2m.server.store.sqlite_security.MOST_PROVED", 2)
+    store = SqliteSecurity(tmp_path)
+    await store.load()
+    for endpoint in ("gone", "one", "two", "three", "three"):
+        await prove(store, endpoint)
+    await store.remove("two")
+    await store.close()
+    again = SqliteSecurity(tmp_path)
+    await again.load()
+    assert [again.is_proved(endpoint) for endpoint in ("gone", "one", "two", "three")] == [False, False, False, True]
+    await again.close()

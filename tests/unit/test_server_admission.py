@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
@@ -13,7 +13,7 @@ from lwm2m.errors import BadRequest
 from lwm2m.model.content_format import ContentFormat
 from lwm2m.security.credentials import PreSharedKey
 from lwm2m.security.info import CertificateName, OscoreSecurity, SecurityInfo
-from lwm2m.security.store import IdentityTaken, MemorySecurity
+from lwm2m.security.store import IdentityTaken, MemorySecurity, SecurityStoreError
 from lwm2m.server import (
     Admission,
     Deregistered,
@@ -171,6 +171,53 @@ async def test_a_name_that_was_taken_without_security_goes_to_the_owner_of_its_c
         assert server.registration("fan").identity == "x509:fan"
         assert await code_of(endpoint, Request(Code.POST, taken), peer()) is Code.NOT_FOUND
         assert await code_of(endpoint, register("fan"), peer()) is Code.BAD_REQUEST
+
+
+async def test_a_name_that_was_proved_by_a_certificate_is_not_for_those_without_security(
+    endpoint: SecureEndpoint,
+) -> None:
+    admission = Admission(MemorySecurity((LAMP,)), nosec=True)
+    async with Server([endpoint], admission=admission) as server:
+        events = server.events()
+        location = await registered(endpoint, "fan", FAN_PEER)
+        assert await code_of(endpoint, Request(Code.DELETE, location), FAN_PEER) is Code.DELETED
+        assert await code_of(endpoint, register("fan"), peer()) is Code.BAD_REQUEST
+        refused = await anext(event async for event in events if isinstance(event, Refused))
+        assert refused.reason.startswith("it came without security, and with a certificate before: let it use that")
+        await registered(endpoint, "stranger", peer(40003))
+        await registered(endpoint, "fan", FAN_PEER)
+
+        assert await admission.remove("fan") is None
+        assert not admission.is_proved("fan")
+
+
+async def test_only_a_certificate_proves_a_name_and_only_of_who_has_no_credentials(endpoint: SecureEndpoint) -> None:
+    admission = Admission(MemorySecurity((LAMP, METER, VALVE)), nosec=True)
+    async with Server([endpoint], admission=admission):
+        await registered(endpoint, "lamp", LAMP_PEER)
+        await registered(endpoint, "meter", peer(40002, "x509:meter.example"))
+        await registered(endpoint, "stranger", peer(40003))
+        assert await code_of(endpoint, register("stranger"), peer(40004, "x509:other")) is Code.BAD_REQUEST
+        assert not any(map(admission.is_proved, ("lamp", "meter", "meter.example", "stranger", "other")))
+
+
+class FullSecurity(MemorySecurity):
+    def prove(self, endpoint: str) -> Awaitable[None]:
+        super().prove(endpoint)
+        return self._write()
+
+    async def _write(self) -> None:
+        raise SecurityStoreError("the disk is full")
+
+
+async def test_a_proof_that_cannot_be_kept_counts_and_is_told(
+    endpoint: SecureEndpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    admission = Admission(FullSecurity(), nosec=True)
+    async with Server([endpoint], admission=admission):
+        await registered(endpoint, "fan", FAN_PEER)
+    assert admission.is_proved("fan")
+    assert "could not be kept" in caplog.text
 
 
 async def test_credentials_that_are_taken_back_end_sessions_and_registration(
