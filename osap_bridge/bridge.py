@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path as FilePath
 from types import TracebackType
@@ -13,7 +15,9 @@ from typing import Self
 
 from lwm2m import Definitions, Limits, Record, shipped
 from lwm2m.client import Client
-from osap_bridge.account import Account, AccountOf
+from osap_bridge.account import AccountOf, NoCredentials
+from osap_bridge.accounts import Accounts
+from osap_bridge.client_check import strangers
 from osap_bridge.clients import Actuator, HostedClient
 from osap_bridge.config import Config, profile_of
 from osap_bridge.gateway import Gateway, Settings
@@ -21,7 +25,11 @@ from osap_bridge.installed import Installed
 from osap_bridge.narration import NarratedClient
 from osap_bridge.osap.protocol import OsapProtocol
 from osap_bridge.protocol import DeviceFacts
+from osap_bridge.revoked import RevokedServers
 from osap_bridge.store import Store
+from osap_bridge.waiting import WaitingClient
+
+log = logging.getLogger(__name__)
 
 GATHER = 1.0
 """Seconds for which changes of an object list are collected before the server is told."""
@@ -53,8 +61,9 @@ class StateLock:
 
 
 class Bridge:
-    """Runs while inside `async with`. Entering raises StoreError, StateInUse, and OSError where an address is taken.
-    `account_of` goes before the server of the configuration."""
+    """Runs while inside `async with`. Entering raises StoreError, StateInUse, NoCredentials where the gateway itself
+    has none or nobody can have any, and OSError where an address is taken. `account_of` goes before the servers and the
+    credentials of the configuration."""
 
     def __init__(
         self,
@@ -64,7 +73,9 @@ class Bridge:
         account_of: AccountOf | None = None,
     ) -> None:
         self._config = config
-        self._account_of = account_of or (lambda _: Account(config.server))
+        self._account_of = account_of
+        self._refused: dict[str, str] = {}
+        self._servers = RevokedServers()
         self._definitions = definitions or shipped()
         self._installed = installed
         self._exits = AsyncExitStack()
@@ -78,6 +89,8 @@ class Bridge:
             if self._config.source:
                 devices = [(device.serial, device.code) for device in self._config.devices]
                 self.store.configure_devices(devices, self._config.source)
+            self._account = self._account_of or await self._accounts(exits)
+            self._account(self._config.endpoint)
             self.protocol = self._protocol()
             self.gateway = self._gateway()
             exits.push_async_callback(self.gateway.stop)
@@ -122,18 +135,46 @@ class Bridge:
             facts=DeviceFacts("osap-bridge", DISTRIBUTION, "OSAP bridge", version(DISTRIBUTION)),
             settings=Settings(config.grace, serve_stale=config.serve_stale),
             removed=self.protocol.remove,
-            troubles=lambda: {status.serial: status.last_error for status in self.protocol.statuses()},
+            troubles=self._troubles,
         )
 
+    async def _accounts(self, exits: AsyncExitStack) -> AccountOf:
+        """Raises NoCredentials."""
+        accounts = Accounts.of(self._config)
+        for sentence in strangers(self._config, accounts, self.store.serials()):
+            log.warning("%s", sentence)
+        accounts.revoking.end(self._servers, self._servers.revoke, ask_again=True)
+        await exits.enter_async_context(accounts.revoking)
+        return accounts
+
+    def _troubles(self) -> Mapping[str, str]:
+        """What keeps a device away from its server, or from us."""
+        return {
+            status.serial: self._refused.get(self.endpoint_of(status.serial)) or status.last_error
+            for status in self.protocol.statuses()
+        }
+
     def _client(self, endpoint: str, records: Sequence[Record], actuator: Actuator) -> HostedClient:
-        account = self._account_of(endpoint)
+        make = partial(self._registering, endpoint, actuator)
+        try:
+            return make(records)
+        except NoCredentials:
+            return WaitingClient(endpoint, records, make, partial(self._refused.__setitem__, endpoint))
+
+    def _registering(self, endpoint: str, actuator: Actuator, records: Sequence[Record]) -> HostedClient:
+        """Raises NoCredentials."""
+        account = self._account(endpoint)
         client = Client(
             endpoint,
             account.server,
             records,
             actuator,
             bootstrap=account.bootstrap,
+            hold_off=account.hold_off,
             security=account.security,
+            signing_key=account.signing_key,
+            trust=account.trust,
+            revocation=account.revocation,
             oscore=account.oscore,
             numbers=account.numbers,
             lifetime=self._config.lifetime,
@@ -141,4 +182,5 @@ class Bridge:
             gather=GATHER,
             limits=LIMITS,
         )
-        return NarratedClient(client)
+        self._servers.watch(client)
+        return NarratedClient(client, partial(self._refused.__setitem__, endpoint))

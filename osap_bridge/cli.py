@@ -14,6 +14,7 @@ import typer
 
 from lwm2m import Address
 from lwm2m.program import ProgramGroup, VersionFlag
+from osap_bridge.account import NoCredentials
 from osap_bridge.config import TOPOLOGIES, Config, ConfigError, Device, read_code, read_config
 from osap_bridge.failure import Failed
 from osap_bridge.installed import DuplicateTranslator
@@ -36,7 +37,7 @@ Exit code 0: fine; 1: refused or failed; 2: wrong usage.
 
 class _Group(ProgramGroup):
     program = "osap-bridge"
-    failures = (Failed, ConfigError, StoreError, DuplicateTranslator)
+    failures = (Failed, ConfigError, NoCredentials, StoreError, DuplicateTranslator)
 
     def sentence(self, failure: Exception) -> str:
         return f"{str(failure).rstrip('.')}."
@@ -111,6 +112,19 @@ def run(
     server: Annotated[
         str | None, typer.Option(metavar="URI", help="The LwM2M server. Default: coap://127.0.0.1:5683.")
     ] = None,
+    bootstrap: Annotated[
+        str | None,
+        typer.Option(metavar="URI", help="Bootstrap server: says the server, or is asked where that is out of reach."),
+    ] = None,
+    credentials: Annotated[
+        FilePath | None,
+        typer.Option(
+            metavar="FILE", help="For coaps:// and OSCORE: TOML, what each client shows; see docs/gateway.md."
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Do not warn of a server on another machine without security.")
+    ] = False,
     lbs: Annotated[
         Address | None,
         typer.Option(parser=_address, metavar="HOST:PORT", help="Where devices authenticate. Default: 127.0.0.1:8666."),
@@ -131,7 +145,22 @@ def run(
     """
     from osap_bridge.running import serve  # the other commands need neither CoAP nor MQTT
 
-    settings = _config(config, state=state, topology=topology, server=server, lbs=lbs, das=das, advertise=advertise)
+    settings = _config(
+        config,
+        state=state,
+        topology=topology,
+        server=server,
+        bootstrap=bootstrap,
+        lbs=lbs,
+        das=das,
+        advertise=advertise,
+    )
+    security = replace(
+        settings.security,
+        credentials=str(credentials) if credentials else settings.security.credentials,
+        insecure=insecure or settings.security.insecure,
+    )
+    settings = replace(settings, security=security)
     _finish(serve(settings, verbose))
 
 
@@ -202,12 +231,23 @@ def simulate(
     _finish(simulate_device(product, known, lbs, state, interval))
 
 
-@app.command(epilog="osap-bridge check --json")
-def check(as_json: AsJson = False) -> None:
-    """Try the laws of data model translators on every installed one."""
-    from osap_bridge.listing import show_laws
+@app.command(epilog="osap-bridge check --config examples/osap-bridge.toml")
+def check(
+    config: ConfigOption = None,
+    state: StateOption = None,
+    topology: TopologyOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Try the laws of data model translators on every installed one, and with --config what each client of the gateway
+    shows its server."""
+    from osap_bridge.listing import show_check
 
-    if not show_laws(as_json):
+    if config is None and (state or topology):
+        raise typer.BadParameter("--state and --topology are about a configuration: name it with --config")
+    settings = _config(config, state=state, topology=topology) if config else None
+    with _sentences():
+        usable = show_check(as_json, settings)
+    if not usable:
         raise typer.Exit(1)
 
 

@@ -12,11 +12,14 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from lwm2m import Address
+from lwm2m.security import RevocationPolicy
 from osap_bridge.installed import Installed
+from osap_bridge.security_settings import NAMES, SecuritySettings, is_exposed
 from osap_bridge.topology import ClientPerDevice, SingleClient, Topology
 
 MAX_SERIAL, MAX_CODE = 71, 47
 MAX_ADVERTISED = 63
+MAX_USAGE = 3
 TOPOLOGIES = ("per-device", "single")
 
 
@@ -40,13 +43,15 @@ class Device:
 
 LBS = Address("127.0.0.1", 8666)
 DAS = Address("127.0.0.1", 1883)
+SERVER = "coap://127.0.0.1:5683"
+MAX_HOLD_OFF = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """`accept_v2_auth`: devices with the older SDK may connect. `advertise`: where devices find the DAS when that is
     not where it listens, as behind a NAT. Times in seconds; `session_life` 0: for ever. `black_list`: serials that are
-    told never to come back."""
+    told never to come back. Without a `server` the bootstrap server says it, which is asked after `hold_off`."""
 
     lbs: Address = LBS
     accept_v2_auth: bool = True
@@ -55,7 +60,10 @@ class Config:
     storage_port: int = 0
     session_life: float = 86_400.0
     black_list: frozenset[str] = frozenset()
-    server: str = "coap://127.0.0.1:5683"
+    server: str | None = None
+    bootstrap: str | None = None
+    hold_off: int = 0
+    security: SecuritySettings = SecuritySettings()  # noqa: RUF009  # immutable
     topology: str = "per-device"
     endpoint: str = "osap-bridge"
     pattern: str = "osap:{serial}"
@@ -69,6 +77,30 @@ class Config:
     @property
     def folder(self) -> FilePath:
         return self.state or default_state()
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """URIs; () where the bootstrap server says them."""
+        return (self.server,) if self.server else () if self.bootstrap else (SERVER,)
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        return (*self.servers, *([self.bootstrap] if self.bootstrap else []))
+
+    def require_usable(self) -> None:
+        """That the topology, the servers and what is shown to them go together. Raises ConfigError."""
+        try:
+            several = isinstance(self.topology_value(), ClientPerDevice)
+            self.security.require_fitting(self.uris, many_clients=several)
+        except ValueError as error:
+            raise ConfigError(f"{self.source}: {error}." if self.source else f"{error}.") from None
+
+    @property
+    def exposed(self) -> str | None:
+        """The URI of a server on another machine that is spoken to without security, and nobody said that it may."""
+        if self.security.is_given or self.security.insecure:
+            return None
+        return next(filter(is_exposed, self.uris), None)
 
     def topology_value(self) -> Topology:
         """Raises ValueError."""
@@ -122,6 +154,20 @@ def _choice(value: Any) -> str:
     return str(value)
 
 
+def _policy(value: Any) -> str:
+    known = [policy.value for policy in RevocationPolicy]
+    if value not in known:
+        raise ValueError(f"it is one of {', '.join(known)}")
+    return str(value)
+
+
+def _places(value: Any) -> tuple[str, ...]:
+    places = [value] if isinstance(value, str) else value
+    if not isinstance(places, list) or not all(isinstance(place, str) and place for place in places):
+        raise ValueError("it is a revocation list, a file or an http:// URI, or a list of these")
+    return tuple(places)
+
+
 def _address(value: Any) -> Address:
     return Address.parse(_text(value))
 
@@ -144,6 +190,13 @@ _KEYS: dict[tuple[str, str], tuple[str, Callable[[Any], Any]]] = {
     ("das", "session_life"): ("session_life", _seconds),
     ("das", "black_list"): ("black_list", _serials),
     ("lwm2m", "server"): ("server", _text),
+    ("lwm2m", "bootstrap"): ("bootstrap", _text),
+    ("lwm2m", "hold_off"): ("hold_off", _whole(0, MAX_HOLD_OFF)),
+    **{("lwm2m", name): (name, _text) for name in NAMES},
+    ("lwm2m", "certificate_usage"): ("certificate_usage", _whole(0, MAX_USAGE)),
+    ("lwm2m", "revocation"): ("revocation", _policy),
+    ("lwm2m", "crl"): ("crl", _places),
+    ("lwm2m", "insecure"): ("insecure", _flag),
     ("lwm2m", "topology"): ("topology", _choice),
     ("lwm2m", "endpoint"): ("endpoint", _text),
     ("lwm2m", "pattern"): ("pattern", _text),
@@ -168,7 +221,9 @@ def read_config(file: FilePath) -> Config:
         raise ConfigError(f"{file} is not TOML: {error}.") from None
     reader = _Reader(file, text)
     fields = dict(reader.fields(document))
-    config = Config(**fields, devices=tuple(reader.devices(document)), source=str(file.resolve()))
+    given = SecuritySettings(**{name: fields.pop(name) for name in NAMES if name in fields})
+    security = given.beside(file.parent)
+    config = Config(**fields, security=security, devices=tuple(reader.devices(document)), source=str(file.resolve()))
     reader.attempt("lwm2m", "pattern", config.topology_value)
     return config
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
-from lwm2m.client import AccountSecurity
 from lwm2m.security import (
     Authority,
     Issued,
@@ -30,11 +29,6 @@ KEY_BYTES = 16
 
 def draw(identity: str) -> PreSharedKey:
     return PreSharedKey(identity.encode(), secrets.token_bytes(KEY_BYTES))
-
-
-def shown(key: PreSharedKey) -> AccountSecurity:
-    """What a client is given of it."""
-    return AccountSecurity(SecurityMode.PSK.value, key.identity, secret_key=key.key)
 
 
 def draw_oscore() -> tuple[OscoreSecurity, OscoreSecurity]:

@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lwm2m import shipped
-from osap_bridge.config import Device
+from osap_bridge.client_check import ConfigCheck, check_config
+from osap_bridge.config import Config, Device
 from osap_bridge.failure import Failed
 from osap_bridge.installed import Installed, Product, find
 from osap_bridge.laws import remarks, violations
@@ -105,17 +106,32 @@ def _refuse_configured(store: Store, serial: str) -> None:
         raise Failed(f"{serial} is named in {source}: change it there, and restart the gateway")
 
 
-def show_laws(as_json: bool) -> bool:
-    """Whether every installed translator loads and keeps the laws."""
+def show_check(as_json: bool, config: Config | None) -> bool:
+    """Whether every installed translator loads and keeps the laws, and the clients of a configuration have what their
+    servers want to see. Raises ConfigError, NoCredentials."""
+    clients = None if config is None else check_config(config)
     installed = find()
     found = {product.name: violations(product, shipped()) for product in installed.products.values()}
     if as_json:
-        typer.echo(json.dumps(_laws_json(installed, found), indent=2))
+        typer.echo(json.dumps(_laws_json(installed, found) | _clients_json(clients), indent=2))
     else:
         rows = [_law_row(product, found[product.name]) for product in installed.products.values()]
         rows += [("", each.origin, "not loaded", each.reason) for each in installed.unusable]
         print_table(("product", "installed as", "laws", "remarks"), rows)
-    return not installed.unusable and not any(found.values())
+        _print_clients(clients)
+    return not installed.unusable and not any(found.values()) and (clients is None or clients.is_usable)
+
+
+def _print_clients(checked: ConfigCheck | None) -> None:
+    if checked is not None:
+        rows = ((each.endpoint, each.shows, each.problem) for each in checked.clients)
+        print_table(("client", "shows", "problem"), rows)
+        for remark in checked.remarks:
+            typer.echo(f"{printable(remark)}.", err=True)
+
+
+def _clients_json(checked: ConfigCheck | None) -> dict[str, object]:
+    return {} if checked is None else asdict(checked)
 
 
 def _law_row(product: Product, broken: Sequence[str]) -> Sequence[str]:

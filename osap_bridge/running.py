@@ -14,6 +14,7 @@ import typer
 
 from lwm2m import Address, shipped
 from osap_bridge.bridge import Bridge
+from osap_bridge.client_check import exposure
 from osap_bridge.config import Config, Device
 from osap_bridge.failure import Failed
 from osap_bridge.installed import Installed, find
@@ -47,12 +48,12 @@ async def serve(config: Config, verbose: bool) -> None:
     installed = find()
     _name_unusable(installed)
     _name_lawless(installed)
+    config.require_usable()
     _warn_of_exposure(config)
-    config.topology_value()
     async with stop_signal() as stopping, Bridge(config, installed) as bridge:
         typer.echo(f"LBS    {Address(*bridge.protocol.lbs_address)}")
         typer.echo(f"DAS    {Address(*bridge.protocol.das_address)}")
-        typer.echo(f"LwM2M  {config.server}, {config.topology}, as {printable(config.endpoint)}")
+        typer.echo(f"LwM2M  {_servers(config)}, {config.topology}, as {printable(config.endpoint)}")
         typer.echo(f"state  {config.folder}")
         await _until_stopped(stopping, bridge)
 
@@ -93,7 +94,13 @@ def _name_lawless(installed: Installed) -> None:
             typer.echo(f"The translator {product.origin} breaks a law: {broken}. See osap-bridge check.", err=True)
 
 
+def _servers(config: Config) -> str:
+    return ", ".join([*config.servers, *([f"bootstrap from {config.bootstrap}"] if config.bootstrap else [])])
+
+
 def _warn_of_exposure(config: Config) -> None:
+    for sentence in exposure(config):
+        typer.echo(f"{sentence}.", err=True)
     for name, address in (("LBS", config.lbs), ("DAS", config.das)):
         if not address.is_loopback:
             typer.echo(

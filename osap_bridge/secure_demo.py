@@ -14,9 +14,9 @@ from lwm2m import Dtls, DtlsServer, Endpoint, Oscore, open_endpoint
 from lwm2m.client import Client, Registered, RegistrationFailed
 from lwm2m.security import CertificateName, ClientCheck, MemoryNumbers, MemorySecurity, SecurityInfo, trusted
 from lwm2m.server import Admission, BootstrapConfigs, BootstrapServer, Server, ServerAccount, account_config
-from osap_bridge.account import Account, AccountOf
+from osap_bridge.account import Account, AccountOf, shown
 from osap_bridge.demo import DOOR, LAMP, NAMES, SENSOR, STEP_WITHIN, Demo
-from osap_bridge.demo_keys import HOST, Certificates, draw, draw_oscore, shown
+from osap_bridge.demo_keys import HOST, Certificates, draw, draw_oscore
 from osap_bridge.story import Result, Story
 
 SHORT_SERVER_ID = 1

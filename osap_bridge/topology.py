@@ -11,18 +11,22 @@ from osap_bridge.protocol import DeviceFacts, Entity
 DEVICE = 3
 HOST_DEVICE_INFO = 10241
 
+_SERIAL_OF_PATTERN = "{serial}"
 _MANUFACTURER, _MODEL, _SERIAL, _FIRMWARE, _DEVICE_TYPE, _HARDWARE = 0, 1, 2, 3, 17, 18
 _ERROR_CODE, _BINDING = 11, 16
 _HOST_MANUFACTURER, _HOST_MODEL, _HOST_ID, _HOST_SOFTWARE = 5905, 5906, 5907, 5908
 
 
 class Topology(Protocol):
-    """`introduces` is the object that `introduce` writes to; paths are numbered as in a translator."""
+    """`introduces` is the object that `introduce` writes to; paths are numbered as in a translator. `serial_of` is None
+    where no device of its own has this endpoint name."""
 
     @property
     def introduces(self) -> int: ...
 
     def endpoint_of(self, serial: str) -> str: ...
+
+    def serial_of(self, endpoint: str) -> str | None: ...
 
     def introduce(self, serial: str, facts: DeviceFacts) -> list[Record]: ...
 
@@ -37,11 +41,17 @@ class ClientPerDevice:
     introduces: int = DEVICE
 
     def __post_init__(self) -> None:
-        if self.pattern.replace("{serial}", "") == self.pattern:
+        if _SERIAL_OF_PATTERN not in self.pattern:
             raise ValueError(f"the endpoint pattern {self.pattern!r} does not hold {{serial}}")
 
     def endpoint_of(self, serial: str) -> str:
-        return self.pattern.replace("{serial}", serial)
+        return self.pattern.replace(_SERIAL_OF_PATTERN, serial)
+
+    def serial_of(self, endpoint: str) -> str | None:
+        begin, *others = self.pattern.split(_SERIAL_OF_PATTERN)
+        length = (len(endpoint) - len(begin) - sum(map(len, others))) // len(others)
+        serial = endpoint[len(begin) : len(begin) + max(length, 0)]
+        return serial if serial and self.endpoint_of(serial) == endpoint else None
 
     def introduce(self, serial: str, facts: DeviceFacts) -> list[Record]:
         return device_object(serial, facts)
@@ -59,6 +69,9 @@ class SingleClient:
 
     def endpoint_of(self, serial: str) -> str:  # noqa: ARG002
         return self.endpoint
+
+    def serial_of(self, endpoint: str) -> None:  # noqa: ARG002
+        return None
 
     def introduce(self, serial: str, facts: DeviceFacts) -> list[Record]:
         values = {

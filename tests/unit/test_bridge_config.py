@@ -1,11 +1,13 @@
 """Settings of the gateway: what is wrong is refused with its line, and no code shows itself."""
 
+from dataclasses import replace
 from pathlib import Path as FilePath
 
 import pytest
 
 from lwm2m import Address
 from osap_bridge.config import Config, ConfigError, Device, default_state, read_config
+from osap_bridge.security_settings import NAMES
 from osap_bridge.topology import ClientPerDevice, SingleClient
 
 EXAMPLE = FilePath(__file__).resolve().parents[2] / "examples" / "osap-bridge.toml"
@@ -23,18 +25,21 @@ def write(tmp_path):
 
 def test_the_shipped_example_says_the_defaults():
     config = read_config(EXAMPLE)
-    assert config == Config(devices=(Device("Z88889999", "QWERTY"),), source=str(EXAMPLE))
+    assert config.servers == Config().servers
+    assert replace(config, server=None) == Config(devices=(Device("Z88889999", "QWERTY"),), source=str(EXAMPLE))
 
 
 def test_every_commented_key_of_the_example_can_be_used(write, tmp_path):
     text = EXAMPLE.read_text()
-    for key in ("state", "advertise", "[[device]]", "serial", "code_file"):
+    for key in ("state", "advertise", "[[device]]", "serial", "code_file", "bootstrap", "hold_off", *NAMES):
         text = text.replace(f"# {key}", key)
     (tmp_path / "Z88880001.code").write_text("ABCDEF\n")
     config = read_config(write(text))
     assert config.advertise == Address("gateway.example.net", 1883)
     assert config.devices[1] == Device("Z88880001", "ABCDEF")
     assert config.folder == FilePath("/var/lib/osap-bridge")
+    assert config.bootstrap == "coaps://lwm2m.example.net:5784"
+    assert all(getattr(config.security, name) not in (None, ()) for name in NAMES)
 
 
 def test_an_empty_file_is_enough(write):
@@ -77,6 +82,12 @@ REFUSED = {
     "[lwm2m]\npattern = 'osap'": (2, "does not hold {serial}"),
     "[lwm2m]\ngrace = -1": (2, "number of seconds"),
     "[lwm2m]\nserve_stale = 1": (2, "true or false"),
+    "[lwm2m]\nhold_off = -1": (2, "whole number from 0"),
+    "[lwm2m]\nrevocation = 'strict'": (2, "one of off, soft, hard"),
+    "[lwm2m]\ncrl = [5]": (2, "a file or an http:// URI"),
+    "[lwm2m]\ncertificate_usage = 4": (2, "whole number from 0 to 3"),
+    "[lwm2m]\ninsecure = 'yes'": (2, "true or false"),
+    "[lwm2m]\ntrust = 5": (2, "a text in quotes"),
     "[device]\nserial = 'Z1'": (1, "written [[device]]"),
     "[[device]]\nserial = 'Z1'\ncode = 'A'\n[[device]]\nserial = 'Z2'\ncolour = 'A'": (6, "'colour' in [[device]]"),
     "[[device]]\nserial = 'Z1'\ncode = 'A'\n[[device]]\ncode = 'B'\nserial = 'Z1'": (6, "is there already"),

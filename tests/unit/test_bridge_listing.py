@@ -8,7 +8,7 @@ from osap_bridge import DataModelTranslator, Property
 from osap_bridge.config import Device
 from osap_bridge.failure import Failed
 from osap_bridge.installed import Installed, Product, Unusable
-from osap_bridge.listing import add_device, printable, remove_device, show_devices, show_laws
+from osap_bridge.listing import add_device, printable, remove_device, show_check, show_devices
 from osap_bridge.store import DeviceStatus, Store
 
 GOOD = Product(DataModelTranslator("Good", (Property("D/Flag", "/3306/0/5850"),)), origin="good")
@@ -26,7 +26,7 @@ def installed(monkeypatch):
 
 def test_translators_that_keep_the_laws_pass(installed, capsys):
     installed(GOOD)
-    assert show_laws(as_json=False)
+    assert show_check(as_json=False, config=None)
     printed = capsys.readouterr().out
     assert "kept" in printed
     assert "without a profile" in printed
@@ -34,10 +34,10 @@ def test_translators_that_keep_the_laws_pass(installed, capsys):
 
 def test_a_broken_law_and_a_plugin_that_does_not_load_fail_and_are_named(installed, capsys):
     installed(GOOD, BAD)
-    assert not show_laws(as_json=False)
+    assert not show_check(as_json=False, config=None)
     assert "there is no resource /3306/0/1" in capsys.readouterr().out
     installed(GOOD, unusable=(Unusable("lost (lost:lost)", "ModuleNotFoundError: lost"),))
-    assert not show_laws(as_json=True)
+    assert not show_check(as_json=True, config=None)
     assert json.loads(capsys.readouterr().out)["unusable"] == [
         {"origin": "lost (lost:lost)", "reason": "ModuleNotFoundError: lost"}
     ]
