@@ -18,7 +18,8 @@ CoapsTcp = Annotated[
     str | None,
     typer.Option(
         metavar="HOST:PORT",
-        help="Where to listen for CoAP over TLS, for clients with certificates. Otherwise as --coaps.",
+        help="Where to listen for CoAP over TLS, for clients with certificates, and from Python 3.13 on for those with "
+        "pre-shared keys. Otherwise as --coaps.",
     ),
 ]
 Credentials = Annotated[

@@ -77,10 +77,18 @@ class ServerSettings:
             raise SettingsError("--revocation and --crl are about certificates of clients: --trust their authority.")
         if self.key is not None and not self.secure_addresses:
             raise SettingsError("--key is for clients that come over DTLS: say where with --coaps.")
-        if self.coaps_tcp is not None and (self.certificate is None or self.trust is None):
+        if self.coaps_tcp is not None:
+            self._check_tls()
+
+    def _check_tls(self) -> None:
+        from lwm2m.coap.streams.tls_psk import HAS_PSK, WITHOUT_PSK  # other settings need no cryptography
+
+        if self.certificate is not None and self.trust is None:
+            raise SettingsError("--coaps-tcp with --certificate asks clients for theirs: --trust their authorities.")
+        if self.certificate is None and not HAS_PSK:
             raise SettingsError(
-                "--coaps-tcp is for clients with certificates: it needs one to show, --key --certificate, and the "
-                "authorities of the clients, --trust."
+                "--coaps-tcp is for clients with certificates here: it needs one to show, --key --certificate, and "
+                f"the authorities of the clients, --trust; {WITHOUT_PSK}."
             )
 
     @property

@@ -39,6 +39,7 @@ from lwm2m.security.paths import TrustStore
 from lwm2m.security.pki import ClientCheck
 from lwm2m.testing import ScriptedServer
 from tests.authority import DAY, TODAY, Issued, hosts, new_key, root
+from tests.tls_credentials import without_psk
 
 SECONDS = 10
 ALERT = Path(1, 0, 11)
@@ -228,6 +229,8 @@ async def test_a_server_that_is_another_one_is_refused_by_us_and_not_written_int
         ("coap", PSK, "has keys, and a coap:// URI which would not use them"),
         ("coaps", AccountSecurity(), "has a coaps:// URI and the security mode NoSec"),
         ("coaps", AccountSecurity(Mode.EST), "EST (4), which is not done here"),
+        ("coaps+tcp", RPK, "raw public keys over TLS are not there in Python"),
+        pytest.param("coaps+tcp", PSK, "pre-shared keys over TLS need Python 3.13", marks=without_psk),
     ],
 )
 async def test_what_does_not_fit_together_is_a_failed_registration(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lwm2m.client import DataModel
 from lwm2m.client.security import AccountSecurity, Mode, Own, UnusableSecurity, problem
+from lwm2m.coap.streams.tls_psk import HAS_PSK
 from lwm2m.dtls.settings import DEFAULT_SUITES, ClientSettings
 from lwm2m.model.path import Path
 from lwm2m.security.credentials import CertificateChain, PreSharedKey, RawPublicKey
@@ -125,6 +126,8 @@ def test_what_cannot_be_used_is_told_by_its_resource(security: AccountSecurity, 
         ("coap+tcp://h", AccountSecurity(), True),
         ("coaps://h", PSK, True),
         ("coaps+tcp://h", X509, True),
+        ("coaps+tcp://h", PSK, HAS_PSK),
+        ("coaps+tcp://h", RPK, False),
         ("tel:123", PSK, True),
         ("coap://h", PSK, False),
         ("coap+ws://h", X509, False),
