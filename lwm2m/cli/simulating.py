@@ -32,7 +32,7 @@ from lwm2m.client.versions import in_force
 from lwm2m.coap.connecting import connecting, connecting_protected, connecting_securely
 from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.links.line import is_line
-from lwm2m.coap.stacks import STACKS, open_endpoint
+from lwm2m.coap.stacks import STACKS, WITH_DTLS, open_endpoint
 from lwm2m.coap.uri import place_of
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import DefinitionError, with_folder
@@ -94,6 +94,8 @@ async def run(simulation: Simulation) -> None:
     """Until SIGINT, SIGTERM or the console's `quit`. Raises Failed, ValueError for what no client can be."""
     if simulation.coap_stack not in (None, *STACKS):
         raise ValueError(f"there is no CoAP stack {simulation.coap_stack!r}; known: {', '.join(STACKS)}")
+    if simulation.oscore is not None and simulation.coap_stack not in (None, WITH_DTLS):
+        raise ValueError(f"the CoAP stack {simulation.coap_stack!r} has no OSCORE; the stack {WITH_DTLS!r} has")
     definitions = _definitions(simulation.objects)
     console = Console(highlight=False, soft_wrap=True)
     tracer = Trace(definitions, lambda line: console.print(line, markup=False)) if simulation.trace else None

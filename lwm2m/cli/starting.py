@@ -36,7 +36,8 @@ def coap_endpoints(settings: ServerSettings, tracer: Tracer | None, oscore: Osco
     connected = [
         CONNECTED[scheme](*address, tracer=tracer, oscore=oscore) for scheme, address in settings.connected.items()
     ]
-    lines = [] if settings.coap_serial is None else [connecting(SERIAL, settings.coap_serial.uri, tracer=tracer)]
+    line = settings.coap_serial
+    lines = [] if line is None else [connecting(SERIAL, line.uri, tracer=tracer, oscore=oscore)]
     return [*udp, *connected, *lines]
 
 

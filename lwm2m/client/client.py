@@ -19,7 +19,7 @@ from lwm2m.client.data_model import Actuator, DataModel
 from lwm2m.client.events import Asleep, Awake, ClientEvent, EventStream, Registered, Served
 from lwm2m.client.initial_accounts import BootstrapServer, add_accounts
 from lwm2m.client.network import Network
-from lwm2m.client.oscore import SPOKEN, oscore_of, oscore_records
+from lwm2m.client.oscore import oscore_of, oscore_records
 from lwm2m.client.pairing import (
     SERVER,
     bootstrap_account,
@@ -458,9 +458,6 @@ class Client:
         """What protects what is said at this URI, None: nothing. Raises UnusableSecurity."""
         instance = security_at(self.data_model, security, uri)
         found = oscore_of(self.data_model, instance)
-        scheme = uri.partition(":")[0]
-        if found is not None and scheme not in SPOKEN:
-            raise UnusableSecurity(f"{instance} has OSCORE, which is not spoken over {scheme}:// here")
         if found is not None and self._numbers is None:
             raise UnusableSecurity(
                 f"{instance} has OSCORE, and there is nowhere to keep its sequence numbers: give the client a folder "

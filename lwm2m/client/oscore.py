@@ -13,8 +13,6 @@ from lwm2m.security.info import DEFAULT_AEAD, DEFAULT_HKDF, OscoreSecurity
 
 OBJECT = 21
 MASTER_SECRET, SENDER_ID, RECIPIENT_ID, AEAD, HMAC, MASTER_SALT, ID_CONTEXT = range(7)
-SPOKEN = frozenset({"coap", "coaps", "coap+tcp", "coap+ws"})
-"""The schemes of URIs over which OSCORE is spoken."""
 
 
 def oscore_of(model: DataModel, security: Path) -> OscoreSecurity | None:

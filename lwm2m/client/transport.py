@@ -205,7 +205,7 @@ class Transport:
         account, security = self._secure(self.uri) or (None, None)
         oscore = self._protect(self.uri)
         if self.uri.partition(":")[0] == SERIAL:
-            return [Way(SERIAL, self.uri)]
+            return [Way(SERIAL, self.uri, oscore=oscore)]
         place = self._place()
         hosts = await local_hosts(place.host, place.port)
         return [Way(place.scheme, host, account, security, oscore) for host in hosts]

@@ -78,10 +78,12 @@ class Incoming(Protocol):
 
 
 class Room(NamedTuple):
-    """What one message holds: `payload` bytes at most, and blocks of 2 ** (exponent + 4); 7 is BERT, RFC 8323 §6."""
+    """What one message holds: `payload` bytes at most, and blocks of 2 ** (exponent + 4); 7 is BERT, RFC 8323 §6. Where
+    it `is_tight` there is no space beside that for what protects it."""
 
     payload: int
     exponent: int
+    is_tight: bool = False
 
 
 class Carrier(Protocol):

@@ -19,14 +19,15 @@ def connecting(
     *,
     limits: Limits = Limits(),  # noqa: B008  # immutable
     tracer: Tracer | None = None,
+    oscore: Oscore | None = None,
 ) -> Endpoint:
     """What reaches servers by this scheme: over connections from a local address, over a line with its URI. It is not
     started yet. Raises ValueError."""
     if scheme == SERIAL:
         from lwm2m.coap.links.serial_line import serial_endpoint  # not every platform has terminals
 
-        return serial_endpoint(Line.parse(where), limits=limits, tracer=tracer)
-    return CONNECTED[scheme](where, None, limits=limits, tracer=tracer)
+        return serial_endpoint(Line.parse(where), limits=limits, tracer=tracer, oscore=oscore)
+    return CONNECTED[scheme](where, None, limits=limits, tracer=tracer, oscore=oscore)
 
 
 def connecting_securely(
@@ -58,9 +59,10 @@ def connecting_protected(
     tracer: Tracer | None = None,
     count: Count | None = None,
 ) -> Endpoint:
-    """The same where everything is protected by OSCORE; `dtls` is for coaps, around it. Raises ValueError."""
-    if scheme in CONNECTED:
-        return CONNECTED[scheme](where, None, limits=limits, tracer=tracer, oscore=oscore)
+    """The same where everything is protected by OSCORE; what `dtls` shows is for schemes with keys, around it. Raises
+    ValueError."""
+    if scheme == TlsEndpoint.scheme and dtls is not None:
+        return TlsEndpoint(where, None, tls=Tls(client=dtls.client), limits=limits, tracer=tracer, oscore=oscore)
     if scheme not in ("coap", "coaps"):
-        raise ValueError(f"OSCORE is not spoken over {scheme}:// here")
+        return connecting(scheme, where, limits=limits, tracer=tracer, oscore=oscore)
     return open_endpoint(where, 0, stack=WITH_DTLS, limits=limits, tracer=tracer, count=count, dtls=dtls, oscore=oscore)

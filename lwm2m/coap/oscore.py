@@ -37,7 +37,9 @@ from lwm2m.security.sequence_numbers import SequenceNumbersError
 log = logging.getLogger("lwm2m.coap.oscore")
 
 SMALL = 1024
-"""Payloads up to this are in messages that have room for the overhead."""
+"""Payloads up to this are in messages that have room for protection, where the link is not tight."""
+SMALLEST = 16
+"""Bytes of the smallest block."""
 PEERS_KEPT = 100_000
 OBSERVATIONS_KEPT = 128
 """Of one peer; those not notified for longest go."""
@@ -119,6 +121,9 @@ class OscoreCarrier:
         if not isinstance(association, OscoreAssociation):
             return self._inner.room(peer)
         room = self._inner.room(association.below)
+        if room.is_tight:
+            payload = max(SMALLEST, room.payload - PROTECTION)
+            return Room(payload, min(room.exponent, payload.bit_length() - 5))
         return room if room.payload <= SMALL else room._replace(payload=max(SMALL, room.payload - PROTECTION))
 
     def ask(self, peer: Peer, packet: Packet, confirmable: bool, listener: Listener) -> Withdraw:

@@ -55,7 +55,7 @@ class Requests:
     def _recall(self, way: Endpoint, recall: Callable[[Peer], Peer | None]) -> None:
         for registration in list(self._registry):
             kept = registration.peer
-            peer = recall(kept) if kept.below is not None and kept.local[1] == way.address[1] else None
+            peer = recall(kept) if kept.below is not None and _is_of(kept, way) else None
             if peer is not None:
                 self._registry.recall(registration.endpoint, peer)
                 self.heard(registration.endpoint, way)
@@ -102,7 +102,11 @@ class Requests:
         return found
 
     def _serving(self, peer: Peer) -> Endpoint | None:
-        """For a registration from before a restart. What has no ports is known by its name."""
-        host, port = peer.local
-        found = (one for one in self._endpoints if one.address[1] == port and (port or one.address[0] == host))
-        return next(found, None)
+        """For a registration from before a restart."""
+        return next((one for one in self._endpoints if _is_of(peer, one)), None)
+
+
+def _is_of(peer: Peer, way: Endpoint) -> bool:
+    """Whether the peer came there in an earlier process. What has no ports is known by its name."""
+    host, port = peer.local
+    return way.address[1] == port and (bool(port) or way.address[0] == host)

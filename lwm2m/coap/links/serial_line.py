@@ -21,6 +21,7 @@ from lwm2m.coap.link import Receiver
 from lwm2m.coap.links.line import HEADER_AND_OPTIONS, Line
 from lwm2m.coap.links.serial_frame import Deframer, framed
 from lwm2m.coap.message import Peer
+from lwm2m.coap.object_security.contexts import Oscore
 
 log = logging.getLogger("lwm2m.coap")
 
@@ -37,9 +38,11 @@ def serial_endpoint(
     *,
     limits: Limits = Limits(),  # noqa: B008  # immutable
     tracer: Tracer | None = None,
+    oscore: Oscore | None = None,
 ) -> DatagramEndpoint:
     """CoAP with the one peer of a line. Not started yet; starting it raises OSError with a sentence."""
-    return DatagramEndpoint(SerialLine(line), limits=limits, transmission=line.transmission, tracer=tracer)
+    link = SerialLine(line)
+    return DatagramEndpoint(link, limits=limits, transmission=line.transmission, tracer=tracer, oscore=oscore)
 
 
 class SerialLine:
@@ -94,7 +97,7 @@ class SerialLine:
 
     def room(self, peer: Peer) -> Room:  # noqa: ARG002  # all of a line have the same
         payload = self._line.mtu - HEADER_AND_OPTIONS
-        return Room(payload, min(payload.bit_length() - 5, LARGEST_BLOCK_EXPONENT))
+        return Room(payload, min(payload.bit_length() - 5, LARGEST_BLOCK_EXPONENT), is_tight=True)
 
     def listen(self, listening: bool) -> None:
         self._listening = listening
