@@ -18,10 +18,13 @@ from lwm2m.operations import Observe, Read
 from lwm2m.security.info import OscoreSecurity
 from lwm2m.security.sequence_numbers import MemoryNumbers
 from tests.integration.test_cli import ended, lwm2m, running_server
+from tests.serial_cable import Cable
+from tests.tls_credentials import authority
 
 SECRET = "000102030405060708090a0b0c0d0e0f"
 CLIENT = ("client", "--endpoint", "lamp", "--server", "coap://127.0.0.1:1", "--oscore")
 PATIENCE = 20.0
+ANY = "127.0.0.1:0"
 VALUE = ResourcePath.parse("/3303/0/5700")
 
 
@@ -131,12 +134,74 @@ async def test_the_server_says_once_who_was_refused_and_what_to_mend(files: tupl
     assert "does not verify" not in out.decode()
 
 
+ALL = ("coap+tcp", "coap+ws", "coap+serial", "coaps", "coaps+tcp")
+
+
+def context(sender: str, recipient: str) -> str:
+    return f'master_secret = "{SECRET}"\nsender_id = "{sender}"\nrecipient_id = "{recipient}"\n'
+
+
+def private(path: Path, content: str | bytes) -> str:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    path.chmod(0o600)
+    return str(path)
+
+
+def shown(folder: Path, name: str) -> tuple[str, ...]:
+    """A certificate of the authority, and the authority."""
+    issued = authority().holder(name)
+    key, certificate = private(folder / f"{name}.key", issued.key.pem()), private(folder / f"{name}.crt", issued.pem)
+    trust = private(folder / "ca.crt", authority().issued.pem)
+    return "--key", key, "--certificate", certificate, "--trust", trust
+
+
+def known(number: int, scheme: str) -> str:
+    """A client that is called after the scheme which it comes by."""
+    name = scheme.replace("+", "-")
+    tls = {"coaps": f'security = "psk"\nkey = "{SECRET}"\n', "coaps+tcp": 'security = "x509"\n'}.get(scheme, "")
+    return f'[[client]]\nendpoint = "{name}"\n{tls}[client.oscore]\n{context("01", f"1{number}")}'
+
+
+async def test_clients_come_by_every_transport(tmp_path: Path) -> None:
+    credentials = private(tmp_path / "all.toml", "".join(known(*entry) for entry in enumerate(ALL)))
+    key = private(tmp_path / "coaps.psk", SECRET)
+    async with AsyncExitStack() as running:
+        cable = await running.enter_async_context(Cable(tmp_path))
+        at = [word for scheme in ALL if scheme != "coap+serial" for word in (f"--{scheme.replace('+', '-')}", ANY)]
+        server = await lwm2m(
+            "server", "--http", ANY, *at, "--coap-serial", cable.left, "--credentials", credentials,
+            *shown(tmp_path, "127.0.0.1"), "--state", str(tmp_path / "server"),
+        )  # fmt: skip
+        running.push_async_callback(killed, server)
+        uris = [(await until(server, "CoAP")).split()[1] for _ in ALL]
+        for number, scheme in enumerate(ALL):
+            (uri,) = (uri for uri in uris if uri.startswith(f"{scheme}:"))
+            uri = f"coap+serial://{cable.right}" if scheme == "coap+serial" else uri
+            name = scheme.replace("+", "-")
+            oscore = private(tmp_path / f"{name}.toml", context(f"1{number}", "01"))
+            keys = {"coaps": ("--psk-identity", name, "--psk-key-file", key), "coaps+tcp": shown(tmp_path, name)}
+            client = await lwm2m(
+                "client", "--endpoint", name, "--server", uri, "--oscore", oscore, "--state", str(tmp_path / name),
+                *keys.get(scheme, ()),
+            )  # fmt: skip
+            running.push_async_callback(killed, client)
+        registered = {(await until(server, "+ ")).split()[1] for _ in ALL}
+    assert registered == {scheme.replace("+", "-") for scheme in ALL}
+
+
+async def killed(process: asyncio.subprocess.Process) -> None:
+    process.kill()
+    out, err = await process.communicate()
+    assert SECRET not in (out + err).decode()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (("server", "--credentials", "CREDENTIALS"), "has clients with OSCORE, which needs --state."),
         ((*CLIENT, "CONTEXT"), "needs --state DIR"),
         ((*CLIENT, "CREDENTIALS", "--state", "STATE"), "there is no setting 'client'"),
+        ((*CLIENT, "CONTEXT", "--state", "STATE", "--coap-stack", "aiocoap"), "the CoAP stack 'aiocoap' has no OSCORE"),
     ],
 )
 async def test_what_is_missing_is_said_in_a_sentence(
