@@ -240,7 +240,12 @@ class Connection:
             return
         self._unreadable += 1
         if self._unreadable >= UNREADABLE_FINISHED:
-            raise Fatal(Alert.BAD_RECORD_MAC, "the peer's Finished cannot be read: the two keys are not the same")
+            identity = None if self._handshake is None else self._handshake.identity
+            which = "them" if identity is None else f"the key of {identity!r}"
+            raise Fatal(
+                Alert.BAD_RECORD_MAC,
+                f"the peer's Finished cannot be read, the two keys are not the same: compare {which} on both sides",
+            )
 
     def _on_content(self, content: Content, protected: bool, now: float, events: list[Event]) -> bool:
         """Whether this is something that came before: then the peer misses our last flight. Raises Fatal."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from os import urandom
 
@@ -43,6 +43,11 @@ from lwm2m.security.credentials import CertificateChain, PeerProof, RawPublicKey
 SESSION_ID_LENGTH = 32
 LONGEST_SHOWN = 128
 """Of an identity that nobody knows."""
+
+_CREDENTIALS = {
+    KeyExchange.PSK: "a pre-shared key",
+    KeyExchange.ECDHE_ECDSA: "a raw public key or a certificate",
+}
 
 log = logging.getLogger("lwm2m.dtls")
 
@@ -130,7 +135,7 @@ class ServerHandshake(Handshake):
             if number in hello.suites and self._can_do(number, hello):
                 self.suite = SUITES[number]
                 return
-        raise Fatal(Alert.HANDSHAKE_FAILURE, "client and server have no cipher suite in common")
+        raise Fatal(Alert.HANDSHAKE_FAILURE, _no_suite(hello.suites, self._settings.usable))
 
     def _can_do(self, number: int, hello: ClientHello) -> bool:
         if SUITES[number].key_exchange is KeyExchange.PSK:
@@ -272,7 +277,8 @@ class ServerHandshake(Handshake):
         key = self._key_of(identity)
         if not key:
             name = identity[:LONGEST_SHOWN].decode("utf-8", "backslashreplace")
-            raise Fatal(Alert.UNKNOWN_PSK_IDENTITY, f"nobody knows the PSK identity {name!r}")
+            fix = "add it to the credentials, or correct it at the client"
+            raise Fatal(Alert.UNKNOWN_PSK_IDENTITY, f"nobody knows the PSK identity {name!r}: {fix}")
         self.identity = psk_identity(identity)
         self._derive_secret(psk_premaster(key))
         self._state = State.FINISHED
@@ -305,3 +311,15 @@ EXPECTED: dict[tuple[State, int], Callable[[ServerHandshake, Message], list[Step
     (State.VERIFY, MessageType.CERTIFICATE_VERIFY): ServerHandshake._on_verify,
     (State.FINISHED, MessageType.FINISHED): ServerHandshake._on_finished,
 }
+
+
+def _no_suite(offered: Iterable[int], usable: Iterable[int]) -> str:
+    """The sentence, which says what is different: the kind of credentials, or their details."""
+    theirs, ours = (
+        {SUITES[number].key_exchange for number in suites if number in SUITES} for suites in (offered, usable)
+    )
+    sentence = "client and server have no cipher suite in common"
+    if not theirs or theirs & ours:
+        return f"{sentence}: let them have one, with the same curve and signature"
+    has, needs = (" and ".join(sorted(_CREDENTIALS[exchange] for exchange in side)) for side in (theirs, ours))
+    return f"{sentence}: the client comes with {has}, the server is set up for {needs}: let both have the same"

@@ -44,7 +44,7 @@ _FAULTS: dict[str, tuple[Alert, str]] = {
 _KEY_FAULTS: dict[str, tuple[Alert, str]] = {
     "DECRYPTION_FAILED_OR_BAD_RECORD_MAC": (
         Alert.BAD_RECORD_MAC,
-        "the peer's Finished cannot be read: the two keys are not the same",
+        "the peer's Finished cannot be read, the two keys are not the same: compare them on both sides",
     ),
 }
 """The same in a handshake with a pre-shared key."""

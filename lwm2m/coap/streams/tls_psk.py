@@ -81,7 +81,10 @@ class ClaimedKey:
         key = self._found(identity)
         if not key:
             shown = identity[:LONGEST_SHOWN].decode("utf-8", "backslashreplace")
-            raise CredentialsRefused(Alert.UNKNOWN_PSK_IDENTITY, f"nobody knows the PSK identity {shown!r}")
+            raise CredentialsRefused(
+                Alert.UNKNOWN_PSK_IDENTITY,
+                f"nobody knows the PSK identity {shown!r}: add it to the credentials, or correct it at the client",
+            )
         try:
             claimed = PreSharedKey(identity, key)
             require_fitting(claimed)
