@@ -384,3 +384,7 @@ def test_the_number_of_records_has_a_limit() -> None:
     with pytest.raises(RequestEntityTooLarge):
         read_json(f"[{','.join([entry] * (MAX_RECORDS + 1))}]")
     assert len(read_json(f"[{','.join([entry] * MAX_RECORDS)}]")) == MAX_RECORDS
+    packed = "a200662f332f302f390201"
+    with pytest.raises(RequestEntityTooLarge):
+        read_cbor(f"99{MAX_RECORDS + 1:04x}{packed * (MAX_RECORDS + 1)}")
+    assert len(read_cbor(f"99{MAX_RECORDS:04x}{packed * MAX_RECORDS}")) == MAX_RECORDS
