@@ -23,7 +23,10 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):  # type: ignore[no-untyped-def]  # pytest's generator hook
     report = yield
-    if report.when == "call" or report.outcome != "passed":
+    if report.skipped:
+        *_, reason = report.longrepr
+        item.config.stash[RESULTS].skipped(item.name, reason.removeprefix("Skipped: "))
+    elif report.when == "call" or report.outcome != "passed":
         item.config.stash[RESULTS].add(item.name, report.outcome == "passed")
     return report
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,14 +12,15 @@ from pathlib import Path
 
 CASES = Path(__file__).with_name("cases.toml")
 _TEST = re.compile(r"test_((?:conmgmt_)?1_[12]_int|x)_(\d+)(?:_[a-z]\w*)?$")
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _OVER_UDP = re.compile(r"test_over_real_udp\[([^\]]+)\]$")
 
 HEAD = """# Conformance
 
 What our client, our server and our bootstrap server make of the identifiers of OMA's interoperability suite, on the
 real CoAP stack over a network in memory, in virtual time; the last column is the same case over UDP of the machine.
-Written by `make conformance` on {today} from one run; the cases are in `tests/conformance/`, the list in `cases.toml`
-there.
+Written by `make conformance` on {today}, with Python {python}, from one run; the cases are in `tests/conformance/`, the
+list in `cases.toml` there.
 
 {summary}
 """
@@ -65,6 +67,7 @@ class Results:
     def __init__(self) -> None:
         self._in_memory: dict[str, bool] = {}
         self._over_udp: dict[str, bool] = {}
+        self._skipped: dict[str, str] = {}
 
     def add(self, test: str, passed: bool) -> None:
         """A case of several tests passes when all do."""
@@ -72,10 +75,15 @@ class Results:
             if case is not None:
                 results[case] = results.get(case, True) and passed
 
+    def skipped(self, test: str, reason: str) -> None:
+        """What another machine may run."""
+        if (case := id_of(test)) is not None:
+            self._skipped[case] = reason
+
     def table(self, today: date) -> str:
         groups = listed()
         body = "\n".join(line for name, cases in groups.items() for line in self._group(name, cases))
-        return HEAD.format(today=today.isoformat(), summary=self._summary(groups)) + body
+        return HEAD.format(today=today.isoformat(), python=_PYTHON, summary=self._summary(groups)) + body
 
     def _summary(self, groups: Mapping[str, list[Listed]]) -> str:
         results = [self._result(case) for cases in groups.values() for case in cases]
@@ -95,6 +103,8 @@ class Results:
     def _result(self, case: Listed) -> str:
         if case.id in self._in_memory:
             return _word(self._in_memory[case.id])
+        if case.id in self._skipped:
+            return f"not run here: {self._skipped[case.id]}"
         if case.same_as:
             return f"as {case.same_as}"
         return case.without or f"not run: {case.needs or 'no test'}"

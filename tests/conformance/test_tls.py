@@ -1,4 +1,5 @@
-"""Over TLS: 1.1-int-404. As in `test_tcp` nothing here is a wire of datagrams; what the two ends say is asserted."""
+"""Over TLS: 1.1-int-404, 406. As in `test_tcp` nothing here is a wire of datagrams; what the two ends say is
+asserted."""
 
 from __future__ import annotations
 
@@ -16,9 +17,12 @@ from lwm2m.client.security import AccountSecurity, Mode
 from lwm2m.coap.endpoint import Traced
 from lwm2m.coap.message import Code, Request
 from lwm2m.coap.streams.tls import TlsEndpoint
+from lwm2m.coap.streams.tls_settings import Tls
+from lwm2m.dtls.settings import ServerSettings
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
-from lwm2m.server import Server
+from lwm2m.security import MemorySecurity, PreSharedKey, SecurityInfo
+from lwm2m.server import Admission, Server
 from lwm2m.server.bootstrap import BootstrapServer
 from lwm2m.server.bootstrap_config import BootstrapConfig, BootstrapConfigs, WriteRecords, in_order
 from tests.authority import Issued
@@ -26,7 +30,7 @@ from tests.conformance.configurations import DEVICE as DEVICE_VALUES
 from tests.conformance.configurations import SERVER as SERVER_VALUES
 from tests.conformance.configurations import records
 from tests.raw_connection import RawPeer, csm
-from tests.tls_credentials import authority, serving
+from tests.tls_credentials import KEY, authority, serving, with_psk
 
 ENDPOINT = "urn:conformance:tls"
 
@@ -47,29 +51,45 @@ class Crossed:
             self.exchanges.append((Code(request.method).name, request.path, traced.message.code))
 
 
-def account(uri: str, shown: Issued, server: Issued, instance: Path, *, bootstrap: bool) -> tuple[Record, ...]:
-    """C.19: a Security instance with certificates, whose server shows its own (certificate usage 3)."""
-    key = shown.private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    secured = AccountSecurity(Mode.CERTIFICATE, shown.der, server.der, key)
+def account(uri: str, security: AccountSecurity, instance: Path, *, bootstrap: bool) -> tuple[Record, ...]:
     number = () if bootstrap else (Record(instance.child(10), 1),)
-    return (
-        Record(instance.child(0), uri),
-        Record(instance.child(1), bootstrap),
-        *number,
-        *secured.records(instance),
-    )
+    return (Record(instance.child(0), uri), Record(instance.child(1), bootstrap), *number, *security.records(instance))
 
 
-@asynccontextmanager
-async def csm_of(endpoint: TlsEndpoint, shown: Issued, folder: FilePath) -> AsyncIterator[bytes]:
-    """What the server says first to whoever shows this."""
+def with_certificates(shown: Issued, server: Issued) -> AccountSecurity:
+    """C.19: the server shows its own (certificate usage 3)."""
+    key = shown.private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    return AccountSecurity(Mode.CERTIFICATE, shown.der, server.der, key)
+
+
+def a_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.load_verify_locations(cadata=authority().issued.der)
     context.set_alpn_protocols(["coap"])
+    return context
+
+
+def certified(shown: Issued, folder: FilePath) -> ssl.SSLContext:
+    context = a_context()
+    context.load_verify_locations(cadata=authority().issued.der)
     file = folder / "shown.pem"
     file.write_bytes(shown.pem + shown.key.pem())
     context.load_cert_chain(file)
+    return context
+
+
+def keyed() -> ssl.SSLContext:
+    context = a_context()
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("PSK")
+    context.set_psk_client_callback(lambda _hint: (ENDPOINT, KEY))
+    return context
+
+
+@asynccontextmanager
+async def csm_of(endpoint: TlsEndpoint, context: ssl.SSLContext) -> AsyncIterator[bytes]:
+    """What the server says first."""
     peer = RawPeer(*await asyncio.open_connection(*endpoint.address, ssl=context))
     try:
         yield await peer.receive()
@@ -77,17 +97,23 @@ async def csm_of(endpoint: TlsEndpoint, shown: Issued, folder: FilePath) -> Asyn
         await peer.close()
 
 
-async def test_1_1_int_404(tmp_path: FilePath) -> None:
-    device, host = authority().holder(ENDPOINT), authority().holder("127.0.0.1")
+@asynccontextmanager
+async def registered(
+    tls: Tls, admission: Admission, security: AccountSecurity, identity: str
+) -> AsyncIterator[TlsEndpoint]:
+    """Once everything of the case has been said: the server still listens."""
     crossed, bootstrapped = Crossed(), Crossed()
-    endpoint = TlsEndpoint(tls=serving(host), tracer=crossed)
-    bootstrap_endpoint = TlsEndpoint(tls=serving(host), tracer=bootstrapped)
-    async with Server([endpoint]) as server, BootstrapServer([bootstrap_endpoint]) as bootstrap:
-        to_server = account(endpoint.uri, device, host, Path(0, 0), bootstrap=False)
+    endpoint = TlsEndpoint(tls=tls, tracer=crossed)
+    bootstrap_endpoint = TlsEndpoint(tls=tls, tracer=bootstrapped)
+    async with (
+        Server([endpoint], admission=admission) as server,
+        BootstrapServer([bootstrap_endpoint], admission=admission) as bootstrap,
+    ):
+        to_server = account(endpoint.uri, security, Path(0, 0), bootstrap=False)
         written = tuple(one for one in records("/1/0", {**SERVER_VALUES, 7: "T"}) if one.value is not None)
         steps = WriteRecords(Path(0, 0), to_server), WriteRecords(Path(1, 0), written)
         bootstrap.configs = BootstrapConfigs(default=BootstrapConfig(in_order(steps)))
-        to_bootstrap = account(bootstrap_endpoint.uri, device, host, Path(0, 1), bootstrap=True)
+        to_bootstrap = account(bootstrap_endpoint.uri, security, Path(0, 1), bootstrap=True)
         async with Client(ENDPOINT, (), [*to_bootstrap, *records("/3/0", DEVICE_VALUES)]) as client:
             await client.registered(10)
             assert sorted(bootstrapped.exchanges) == [
@@ -100,8 +126,30 @@ async def test_1_1_int_404(tmp_path: FilePath) -> None:
             assert crossed.exchanges[-1] == ("POST", ("rd",), Code.CREATED)
             assert "b=T" in crossed.queries[-1]
             assert registration.binding == "T"
-            assert registration.peer.identity == f"x509:{ENDPOINT}"
+            assert registration.peer.identity == identity
             assert await server.read(ENDPOINT, "/3/0/0")
             assert crossed.exchanges[-1] == ("GET", ("3", "0", "0"), Code.CONTENT)
-        async with csm_of(endpoint, device, tmp_path) as said:
-            assert said == csm(64 * 1024 + 1152)
+        yield endpoint
+
+
+async def test_1_1_int_404(tmp_path: FilePath) -> None:
+    device, host = authority().holder(ENDPOINT), authority().holder("127.0.0.1")
+    security = with_certificates(device, host)
+    async with (
+        registered(serving(host), Admission(), security, f"x509:{ENDPOINT}") as endpoint,
+        csm_of(endpoint, certified(device, tmp_path)) as said,
+    ):
+        assert said == csm(64 * 1024 + 1152)
+
+
+@with_psk
+async def test_1_1_int_406() -> None:
+    key = PreSharedKey(ENDPOINT.encode(), KEY)
+    admission = Admission(MemorySecurity([SecurityInfo(ENDPOINT, key)]))
+    tls = Tls(server=ServerSettings(find_key=admission.psk))
+    security = AccountSecurity(Mode.PSK, key.identity, secret_key=key.key)
+    async with (
+        registered(tls, admission, security, f"psk:{ENDPOINT}") as endpoint,
+        csm_of(endpoint, keyed()) as said,
+    ):
+        assert said == csm(64 * 1024 + 1152)
