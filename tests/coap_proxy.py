@@ -68,6 +68,9 @@ class Side:
     def failed(self, peer: Peer, reason: str) -> None:
         self.exchanges.failed(peer, reason)
 
+    def moved(self, peer: Peer) -> None:
+        """Nobody has a session here."""
+
     def lost(self, peer: Peer) -> None:
         self.exchanges.lost(peer)
 

@@ -82,6 +82,7 @@ class Above:
     def __init__(self) -> None:
         self.heard: list[tuple[bytes, Peer]] = []
         self.failures: list[tuple[Peer, str]] = []
+        self.moves: list[Peer] = []
         self.gone: list[Peer] = []
 
     def received(self, datagram: bytes, peer: Peer) -> None:
@@ -89,6 +90,9 @@ class Above:
 
     def failed(self, peer: Peer, reason: str) -> None:
         self.failures.append((peer, reason))
+
+    def moved(self, peer: Peer) -> None:
+        self.moves.append(peer)
 
     def lost(self, peer: Peer) -> None:
         self.gone.append(peer)

@@ -179,7 +179,11 @@ class _Running:
     def failed(self, peer: Peer, reason: str) -> None:
         self._exchanges.failed(peer, reason)
 
+    def moved(self, peer: Peer) -> None:
+        self.guard.moved(peer)
+
     def lost(self, peer: Peer) -> None:
+        self.guard.lost(peer)
         self._exchanges.lost(peer)
         protected = [] if self._protection is None else self._protection.lost(peer)
         for gone in (*protected, peer):

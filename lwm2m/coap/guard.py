@@ -2,6 +2,8 @@
 
 * An address is verified once it has shown that it receives what we send: it repeated an Echo value, answered one of our
   messages, or was chosen by our own side.
+* A peer with a session is verified by that, until it comes from another address: who has its keys may have written
+  any there, and who has not may have sent its datagram on from there. RFC 9146 §6
 * An address that is not verified gets at most `Limits.amplification` times the bytes that came from it.
 * One that we know nothing of, or no more, gets a ping: whoever answers that is verified. Every CoAP node answers a
   ping, and few know Echo; but a message that waits for it is kept, so that only some peers can make us wait.
@@ -70,9 +72,18 @@ class Limits:
 
 class Guard:
     """Who is verified, and what the others may still be sent. `secret` is random and this process's own. A peer with an
-    association was verified by what carries that."""
+    association was verified by what carries that, which tells of each that has moved."""
 
-    __slots__ = ("_amplification", "_credit", "_deferred", "_max_deferred", "_max_peers", "_secret", "_verified")
+    __slots__ = (
+        "_amplification",
+        "_credit",
+        "_deferred",
+        "_max_deferred",
+        "_max_peers",
+        "_moved",
+        "_secret",
+        "_verified",
+    )
 
     def __init__(self, limits: Limits, secret: bytes) -> None:
         self._max_peers = limits.max_peers
@@ -82,17 +93,22 @@ class Guard:
         self._verified: OrderedDict[Peer, None] = OrderedDict()
         self._credit: OrderedDict[Peer, int] = OrderedDict()
         self._deferred: set[Peer] = set()
+        self._moved: dict[Peer, bool] = {}
 
     def is_verified(self, peer: Peer) -> bool:
         if peer.association is None:
             return peer in self._verified
-        return peer.below is None or self.is_verified(peer.below)
+        if peer.below is not None:
+            return self.is_verified(peer.below)
+        return peer not in self._moved
 
     def verified(self, peer: Peer) -> None:
         """The peer has shown that it receives what we send, or our own side chose it."""
         if peer.association is not None:
             if peer.below is not None:
                 self.verified(peer.below)
+            elif self._moved.get(peer):
+                self._forget(peer)
             return
         verified = self._verified
         try:
@@ -102,6 +118,21 @@ class Guard:
             self._credit.pop(peer, None)
             if len(verified) > self._max_peers:
                 verified.popitem(last=False)
+
+    def moved(self, peer: Peer) -> None:
+        """This peer with an association is at another address, which is verified once it has answered something that
+        went there."""
+        self._forget(peer)
+        self._moved[peer] = False
+
+    def lost(self, peer: Peer) -> None:
+        """The association has ended."""
+        self._forget(peer)
+        self._deferred.discard(peer)
+
+    def _forget(self, peer: Peer) -> None:
+        self._moved.pop(peer, None)
+        self._credit.pop(peer, None)
 
     def may_answer(self, peer: Peer, received: int, size: int) -> bool:
         """Whether a request of `received` bytes may be answered with a datagram of `size` bytes, that are still to be
@@ -129,8 +160,9 @@ class Guard:
 
     def answered(self, peer: Peer, received: int, size: int) -> None:
         """A request of `received` bytes was answered with `size` bytes. What it allows beyond is the peer's credit."""
-        if peer.association is not None or peer in self._verified:
+        if peer in self._verified if peer.association is None else peer not in self._moved:
             return
+        self._went(peer)
         credit = self._credit
         left = credit.pop(peer, 0) + received * self._amplification - size
         credit[peer] = left if left > 0 else 0
@@ -145,7 +177,13 @@ class Guard:
         if credit < size:
             return False
         self._credit[peer] = credit - size
+        self._went(peer)
         return True
+
+    def _went(self, peer: Peer) -> None:
+        """Something goes to where it is now."""
+        if peer in self._moved:
+            self._moved[peer] = True
 
     def may_ping(self, peer: Peer) -> bool:
         """The same for a ping, which a peer that we know nothing of may be sent, with its retransmissions, once."""

@@ -17,6 +17,10 @@ class Receiver(Protocol):
         """The network says that this peer cannot be reached now. What waits for an answer of it fails."""
         ...
 
+    def moved(self, peer: Peer) -> None:
+        """The association with this peer goes on from another address, where it has not shown yet that it is there."""
+        ...
+
     def lost(self, peer: Peer) -> None:
         """The association with this peer has ended; it will not speak as this peer again."""
         ...

@@ -99,6 +99,8 @@ class Deaf:
 
     def failed(self, peer: Peer, reason: str) -> None: ...
 
+    def moved(self, peer: Peer) -> None: ...
+
     def lost(self, peer: Peer) -> None:
         self.gone.put_nowait(peer.identity)
 

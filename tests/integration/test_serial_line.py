@@ -43,6 +43,8 @@ class Heard:
         self.peers.append(peer)
         self.failures.put_nowait(reason)
 
+    def moved(self, peer: Peer) -> None: ...
+
     def lost(self, peer: Peer) -> None:
         raise AssertionError(f"{peer} may come back")
 

@@ -185,6 +185,8 @@ class End:
 
     def failed(self, peer: Peer, reason: str) -> None: ...
 
+    def moved(self, peer: Peer) -> None: ...
+
     def lost(self, peer: Peer) -> None:
         self.gone.append(peer)
         self.news.set()

@@ -64,6 +64,42 @@ def test_a_peer_with_an_association_needs_no_verification() -> None:
     assert guard.may_send(peer, 1200)
 
 
+def test_a_peer_that_has_moved_is_verified_by_what_answers_something_that_went_there() -> None:
+    guard, before = guarded(), Peer(LOCAL, STRANGER.address, association="session")
+    peer = Peer(LOCAL, OTHER.address, association="session")
+    guard.moved(peer)
+    assert not guard.is_verified(before)
+    assert not guard.may_send(peer, 100)
+    guard.verified(peer)
+    assert not guard.is_verified(peer), "it answered what went to where it was"
+    assert guard.may_answer(peer, 40, 120)
+    assert not guard.may_answer(peer, 40, 121)
+    guard.answered(peer, 40, 20)
+    assert guard.may_send(peer, 100)
+    assert not guard.may_send(peer, 1)
+    guard.verified(peer)
+    assert guard.may_send(peer, 1200)
+
+
+def test_a_peer_that_has_moved_may_be_pinged_and_each_move_counts_anew() -> None:
+    guard, peer = guarded(), Peer(LOCAL, STRANGER.address, association="session")
+    for _ in range(2):
+        guard.moved(peer)
+        assert not guard.is_verified(peer)
+        assert guard.may_ping(peer)
+        guard.verified(peer)
+        assert guard.is_verified(peer)
+
+
+def test_of_an_association_that_has_ended_nothing_is_kept() -> None:
+    guard, peer = guarded(), Peer(LOCAL, STRANGER.address, association="session")
+    guard.moved(peer)
+    guard.defer(peer)
+    guard.answered(peer, 40, 0)
+    guard.lost(peer)
+    assert not any((guard._moved, guard._credit, guard._deferred))
+
+
 def test_a_protected_peer_is_verified_where_the_peer_below_it_is_and_waits_for_no_ping() -> None:
     guard = guarded()
     protected = Peer(LOCAL, STRANGER.address, "a context with it", "oscore:01", STRANGER)

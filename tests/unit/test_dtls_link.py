@@ -164,6 +164,7 @@ async def test_a_client_that_moves_stays_the_same_peer(net: Net, serve: Make, jo
     assert after == before
     assert (before.address, after.address) == (client.below.address, ("203.0.113.7", 7))
     await says(server, before, b"3", client)
+    assert server.above.moves == [after]
     assert not server.above.gone
 
 
@@ -194,6 +195,7 @@ async def test_only_the_newest_authentic_record_moves_a_peer(net: Net, serve: Ma
     server.below.arrived(newer, elsewhere)
     assert len(server.above.heard) == 2
     await says(server, server.above.heard[0][1], b"where are you", client)
+    assert not server.above.moves
 
 
 async def test_two_clients_that_a_nat_gives_the_same_address_one_after_the_other(

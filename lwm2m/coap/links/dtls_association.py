@@ -48,7 +48,9 @@ class Association:
         self.peer = Peer(self.place.local, self.place.address, association=self, identity=identity)
         return self.peer
 
-    def moved(self, place: Peer) -> None:
+    def moved(self, place: Peer) -> Peer | None:
+        """The peer as it is known from now on."""
         self.place = place
         if self.peer is not None:
             self.peer = replace(self.peer, address=place.address)
+        return self.peer

@@ -264,7 +264,9 @@ class DtlsLink:
         if self._by_place.get(association.place) is association:
             del self._by_place[association.place]
         self._by_place.setdefault(place, association)
-        association.moved(place)
+        peer = association.moved(place)
+        if peer is not None and self._receiver is not None:
+            self._receiver.moved(peer)
 
     def _on_event(self, association: Association, event: Event) -> None:
         match event:
@@ -406,6 +408,9 @@ def parse_uri(uri: str) -> tuple[str, int]:
         raise ValueError(f"{uri!r} is not a coaps:// URI")
     try:
         port = parts.port
+    def moved(self, peer: Peer) -> None:
+        """What is below has no associations."""
+
     except ValueError:
         raise ValueError(f"the port in {uri!r} is not a number from 1 to 65535") from None
     if not parts.hostname or port == 0 or "@" in parts.netloc:

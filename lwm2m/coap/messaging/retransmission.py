@@ -153,6 +153,15 @@ class Retransmission:
         self._unacknowledged.add(now + message.timeout, message)
         if self._guard.may_send(message.state.peer, len(message.datagram)):
             self._send(message.datagram, message.state.peer)
+        else:
+            self._ping_beside(message.state, now)
+
+    def _ping_beside(self, state: PeerState, now: float) -> None:
+        """Between two retransmissions to a peer that has moved: once it has answered the next one may go."""
+        mid = state.ids.take(now) if self._guard.may_ping(state.peer) else None
+        if mid is not None:
+            self.remember(state.peer, mid, _leave)
+            self._send(ping(mid), state.peer)
 
     def _time_out(self, message: Outgoing, now: float) -> None:
         """It ends its own exchange and no other; a ping that nobody answers ends what waited for it."""
@@ -167,6 +176,10 @@ class Retransmission:
     def _drop(self, message: Outgoing, failure: RequestFailed) -> None:
         """It will not be sent. Nobody hears of that while they are still asking."""
         self._dropped.append((message, failure))
+
+
+def _leave(_delivery: Delivery) -> None:
+    """Of a ping nobody waits for more than that its peer is there."""
 
 
 def _tell(message: Outgoing, failure: RequestFailed) -> None:
