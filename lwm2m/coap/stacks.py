@@ -11,7 +11,7 @@ from lwm2m.coap.datagram import DatagramEndpoint
 from lwm2m.coap.endpoint import Endpoint, Limits, Tracer, Transmission
 from lwm2m.coap.link import Link
 from lwm2m.coap.links.counted_socket import Count, counted
-from lwm2m.coap.links.dtls_link import ClientSecurity, DtlsLink, OwnSessions, Refused
+from lwm2m.coap.links.dtls_link import MAX_IDLE, ClientSecurity, DtlsLink, OwnSessions, Refused
 from lwm2m.coap.links.udp import UdpLink
 from lwm2m.coap.links.udp_socket import OpenSocket, bind
 from lwm2m.coap.object_security.contexts import Oscore
@@ -23,13 +23,15 @@ from lwm2m.dtls.settings import ServerSettings
 @dataclass(frozen=True, slots=True)
 class Dtls:
     """DTLS between CoAP and UDP: `server` lets clients in, `client` reaches servers. `refused` is told of handshakes
-    that failed, with the address they came from. `own_sessions` are those with servers, which outlive the endpoint."""
+    that failed, with the address they came from. `own_sessions` are those with servers, which outlive the endpoint. Of
+    clients that were silent for `max_idle` seconds nothing is kept."""
 
     server: ServerSettings | None = None
     client: ClientSecurity | None = None
     refused: Refused | None = None
     own_sessions: OwnSessions | None = None
     first_timeout: float = FIRST_TIMEOUT
+    max_idle: float = MAX_IDLE
 
     def over(self, link: Link) -> DtlsLink:
         return DtlsLink(
@@ -39,6 +41,7 @@ class Dtls:
             refused=self.refused,
             own_sessions=self.own_sessions,
             first_timeout=self.first_timeout,
+            max_idle=self.max_idle,
         )
 
 

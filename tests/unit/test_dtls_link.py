@@ -18,6 +18,7 @@ from lwm2m.dtls.alerts import Alert
 from lwm2m.dtls.record import Kind, Writer
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.security.credentials import PreSharedKey
+from lwm2m.testing import run
 from tests.dtls_net import SERVER, SERVER_URI, Above, Below, Host, Net, settled
 from tests.dtls_pair import IDENTITY, KEY, any_server, psk_client, rpk_client
 
@@ -163,8 +164,8 @@ async def test_a_client_that_moves_stays_the_same_peer(net: Net, serve: Make, jo
     after = await says(client, peer, b"2", server)
     assert after == before
     assert (before.address, after.address) == (client.below.address, ("203.0.113.7", 7))
-    await says(server, before, b"3", client)
     assert server.above.moves == [after]
+    await says(server, before, b"3", client)
     assert not server.above.gone
 
 
@@ -194,8 +195,8 @@ async def test_only_the_newest_authentic_record_moves_a_peer(net: Net, serve: Ma
     assert [sender.address for _, sender in server.above.heard] == [client.below.address] * 2
     server.below.arrived(newer, elsewhere)
     assert len(server.above.heard) == 2
-    await says(server, server.above.heard[0][1], b"where are you", client)
     assert not server.above.moves
+    await says(server, server.above.heard[0][1], b"where are you", client)
 
 
 async def test_two_clients_that_a_nat_gives_the_same_address_one_after_the_other(
@@ -381,6 +382,43 @@ async def test_of_too_many_associations_the_one_that_was_silent_longest_goes(ser
     assert second.above.gone == [to_second]
     assert not first.above.gone
     assert len(server.link._established) == len(server.link._by_place) == len(server.link._by_cid) == 2
+
+
+def test_an_association_in_which_nothing_was_heard_for_long_ends() -> None:
+    async def pass_time() -> None:
+        net = Net()
+        server = await Host(net, SERVER, server=any_server(cid_length=4), max_idle=86_400.0).open()
+        clients = [
+            await Host(net, ("198.51.100.1", 40_000 + number), client=lambda _: psk_client()).open()
+            for number in range(3)
+        ]
+        peers = [await client.shake_hands() for client in clients]
+        await asyncio.sleep(40_000)
+        await says(clients[0], peers[0], b"I am there", server)
+        await asyncio.sleep(40_000)
+        server.link.send(b"are you there?", server.above.heard[0][1])
+        await asyncio.sleep(10_000)
+        assert [client.above.gone for client in clients] == [[], [peers[1]], [peers[2]]]
+        assert len(server.link._established) == len(server.link._by_place) == len(server.link._by_cid) == 1
+        await asyncio.sleep(40_000)
+        assert clients[0].above.gone == [peers[0]]
+        assert not server.link._established
+        assert server.link._idle_timer is None
+        await clients[1].shake_hands()
+        await asyncio.sleep(86_401)
+        assert not server.link._established
+        for host in (*clients, server):
+            await host.link.close()
+
+    run(pass_time())
+
+
+async def test_who_only_asks_ends_nothing_for_silence(serve: Make, join: Make) -> None:
+    await serve()
+    client = await join(max_idle=0.0)
+    peer = await client.shake_hands()
+    assert client.link._idle_timer is None
+    assert await client.shake_hands() is peer
 
 
 async def test_of_too_many_handshakes_the_oldest_goes_and_says_nothing_more(net: Net, serve: Make, join: Make) -> None:

@@ -12,13 +12,15 @@ from lwm2m.dtls.settings import ClientSettings
 
 class Association:
     """One connection, and where it is. It is the `association` of its peer. `random` is that of the client's hello;
-    `is_resumed` tells that it goes on with an earlier session, `closed` how it ended."""
+    `is_resumed` tells that it goes on with an earlier session, `heard_at` when the last new record came, `closed` how it
+    ended."""
 
     __slots__ = (
         "cid",
         "closed",
         "connection",
         "due",
+        "heard_at",
         "is_resumed",
         "opened",
         "peer",
@@ -38,6 +40,7 @@ class Association:
         self.closed: Closed | None = None
         self.settings: ClientSettings | None = None
         self.due: float | None = None
+        self.heard_at = 0.0
         self.peer: Peer | None = None
         self.opened: asyncio.Future[Peer] | None = None
 

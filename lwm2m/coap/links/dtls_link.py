@@ -40,6 +40,8 @@ HELLO_AT = 13
 """Where a handshake message in the first record of a datagram begins, with its type."""
 MAX_HANDSHAKES = 1_000
 MAX_ASSOCIATIONS = 100_000
+MAX_IDLE = 30 * 86_400.0
+"""Seconds: devices that keep their session by a connection id sleep for days."""
 
 ClientSecurity: TypeAlias = Callable[[str], ClientSettings]
 """What to show a server, by the host of its URI. Raises ValueError with a sentence."""
@@ -62,7 +64,8 @@ class HandshakeFailed(Unreachable):
 
 class DtlsLink:
     """`server` lets clients in, `client` reaches servers; either may be missing. `sessions` are those of our clients,
-    `own_sessions` those that we have with servers: they may outlive this link."""
+    `own_sessions` those that we have with servers: they may outlive this link. A server ends associations in which
+    nothing came for `max_idle` seconds."""
 
     def __init__(
         self,
@@ -76,6 +79,7 @@ class DtlsLink:
         first_timeout: float = FIRST_TIMEOUT,
         max_handshakes: int = MAX_HANDSHAKES,
         max_associations: int = MAX_ASSOCIATIONS,
+        max_idle: float = MAX_IDLE,
     ) -> None:
         self._inner = inner
         self._client = client
@@ -86,6 +90,8 @@ class DtlsLink:
         self._first_timeout = first_timeout
         self._max_handshakes = max_handshakes
         self._max_associations = max_associations
+        self._max_idle = None if server is None else max_idle
+        self._idle_timer: asyncio.TimerHandle | None = None
         self._receiver: Receiver | None = None
         self._established: OrderedDict[Association, None] = OrderedDict()
         self._by_place: dict[Peer, Association] = {}
@@ -114,9 +120,10 @@ class DtlsLink:
         self._receiver = None
         for association in [*self._established, *self._shaking.values()]:
             self._end(association, "the endpoint has stopped")
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._idle_timer):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._idle_timer = None
         await self._inner.close()
 
     def listen(self, listening: bool) -> None:
@@ -251,6 +258,7 @@ class DtlsLink:
     def _on_sign_of_life(self, association: Association, place: Peer) -> None:
         if association.connection.is_newest and association.peer is not None:
             self._established.move_to_end(association)
+            association.heard_at = self._loop.time()
             if place is not association.place:
                 self._move(association, place)
 
@@ -285,6 +293,9 @@ class DtlsLink:
         if before is not None and (before.connection.identity == event.identity or not before.connection.cid_in):
             self._drop(before, Closed(None, "the peer has begun a new session", by_peer=False))
         self._established[association] = None
+        association.heard_at = self._loop.time()
+        if self._idle_timer is None:
+            self._end_the_idle()
         self._by_place[place] = association
         if association.connection.cid_in and self._listener is not None:
             self._by_cid[association.cid] = association
@@ -373,6 +384,20 @@ class DtlsLink:
             self._arm()
 
 
+    def _end_the_idle(self) -> None:
+        """Those that were silent longest come first."""
+        self._idle_timer = None
+        if self._max_idle is None:
+            return
+        now = self._loop.time()
+        while self._established:
+            association = next(iter(self._established))
+            if association.heard_at + self._max_idle > now:
+                self._idle_timer = self._loop.call_at(association.heard_at + self._max_idle, self._end_the_idle)
+                return
+            self._end(association, "nothing was heard for too long")
+
+
 class _Below:
     """What the inner link calls."""
 
@@ -382,6 +407,9 @@ class _Below:
 
     def failed(self, peer: Peer, reason: str) -> None:
         self._failed(peer, reason)
+
+    def moved(self, peer: Peer) -> None:
+        """What is below has no associations."""
 
     def lost(self, peer: Peer) -> None:
         self._failed(peer, "the link is gone")
@@ -408,9 +436,6 @@ def parse_uri(uri: str) -> tuple[str, int]:
         raise ValueError(f"{uri!r} is not a coaps:// URI")
     try:
         port = parts.port
-    def moved(self, peer: Peer) -> None:
-        """What is below has no associations."""
-
     except ValueError:
         raise ValueError(f"the port in {uri!r} is not a number from 1 to 65535") from None
     if not parts.hostname or port == 0 or "@" in parts.netloc:
