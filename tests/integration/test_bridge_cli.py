@@ -10,7 +10,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path as FilePath
 
@@ -60,9 +60,9 @@ class Running:
 
 
 @asynccontextmanager
-async def running(*arguments: str | FilePath) -> AsyncIterator[Running]:
+async def running(*arguments: str | FilePath, command: Sequence[str] = COMMAND) -> AsyncIterator[Running]:
     process = await asyncio.create_subprocess_exec(
-        *COMMAND,
+        *command,
         *map(str, arguments),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
