@@ -17,40 +17,34 @@ from lwm2m.client.alarm import Alarm
 from lwm2m.client.alerts import heard_at_the_end
 from lwm2m.client.data_model import Actuator, DataModel
 from lwm2m.client.events import Asleep, Awake, ClientEvent, EventStream, Registered, Served
-from lwm2m.client.initial_accounts import BootstrapServer, add_accounts
+from lwm2m.client.initial_accounts import Beginning, BootstrapServer, complete
 from lwm2m.client.network import Network
-from lwm2m.client.oscore import oscore_of, oscore_records
 from lwm2m.client.pairing import (
     SERVER,
-    bootstrap_account,
-    security_at,
-    security_instances,
-    server_accounts,
     short_server_id,
     uris_of,
 )
 from lwm2m.client.queue_mode import AWAKE_FOR, Wakefulness
+from lwm2m.client.reaching import Connectors, Reaching
 from lwm2m.client.registration import State, Triggered
 from lwm2m.client.secure_clock import SecureClock
-from lwm2m.client.security import SECURED, AccountSecurity, Own, UnusableSecurity
+from lwm2m.client.security import AccountSecurity, Own
 from lwm2m.client.sending import send_to_each
 from lwm2m.client.servers import Servers
 from lwm2m.client.simulated import Simulated
 from lwm2m.client.standard_objects import device
 from lwm2m.client.standard_objects import server as server_object
 from lwm2m.client.standard_objects.standard_object import StandardObject
-from lwm2m.client.transport import Sockets, Transport, Way
+from lwm2m.client.transport import Sockets, Transport
 from lwm2m.client.versions import in_force, said_versions
 from lwm2m.coap import stacks
 from lwm2m.coap.connecting import connecting, connecting_protected, connecting_securely
 from lwm2m.coap.endpoint import Endpoint, Limits
 from lwm2m.coap.links.dtls_link import ClientSecurity, OwnSessions
-from lwm2m.coap.links.line import SCHEME as SERIAL
-from lwm2m.coap.links.line import Line
 from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.coap.object_security.contexts import Oscore
 from lwm2m.coap.stacks import Dtls
-from lwm2m.coap.uri import PORTS, letter_of, place_of
+from lwm2m.coap.uri import letter_of
 from lwm2m.model.checking import check
 from lwm2m.model.definition import Definitions
 from lwm2m.model.library import shipped
@@ -144,19 +138,25 @@ class Client:
         self._given_letters = _letters(binding, sms)
         asked = None if bootstrap is None else BootstrapServer(bootstrap, hold_off)
         given = (server,) if isinstance(server, str) else tuple(server)
-        self._complete(given, asked, lifetime, binding, coap, security or AccountSecurity(), oscore)
+        complete(
+            self.data_model,
+            Beginning(given, asked, lifetime, binding, security or AccountSecurity(), oscore),
+            version,
+            any_scheme=coap is not None,
+        )
         self._actuator = actuator or self._simulated(wall_clock)
         self._clock = clock
         self._network = network
         self._events = EventStream()
-        self._open_endpoint = open_endpoint or partial(stacks.open_endpoint, limits=limits)
-        self._connect = connect or partial(connecting, limits=limits)
-        self._connect_securely = connect_securely or partial(connecting_securely, limits=limits)
-        self._connect_protected = connect_protected or partial(connecting_protected, limits=limits)
-        self._numbers = numbers
-        self._own_sessions: OwnSessions = {}
         self._secure_clock = SecureClock(self.definitions, clock, wall_clock)
-        self._sockets = Sockets(coap, self._make_endpoint, self._handle, self._connection_lost)
+        connectors = Connectors(
+            open_endpoint or partial(stacks.open_endpoint, limits=limits),
+            connect or partial(connecting, limits=limits),
+            connect_securely or partial(connecting_securely, limits=limits),
+            connect_protected or partial(connecting_protected, limits=limits),
+        )
+        self._ways = Reaching(self.data_model, self.own, numbers, connectors, self._secure_clock.wall)
+        self._sockets = Sockets(coap, self._ways.endpoint, self._handle, self._connection_lost)
         self._queue_mode = queue_mode or "Q" in (binding or "")
         self._wakefulness = Wakefulness(awake_for)
         self._sleep = Alarm(self._wakefulness.deadline, clock, self._doze)
@@ -247,8 +247,7 @@ class Client:
     async def revoke(self, identities: frozenset[str]) -> None:
         """End what goes on with these servers, whose certificates are valid no more. What comes next begins with a
         whole handshake, and so with a look at the certificate."""
-        for place in [place for place, (_, session) in self._own_sessions.items() if session.identity in identities]:
-            del self._own_sessions[place]
+        self._ways.forget(identities)
         self._sockets.expel(identities)
 
     def update(self, records: Iterable[Record]) -> frozenset[Path]:
@@ -368,44 +367,6 @@ class Client:
         except ValueError as error:
             raise ValueError(f"{record.path}: {error}") from None
 
-    def _complete(
-        self,
-        servers: Sequence[str],
-        asked: BootstrapServer | None,
-        lifetime: int,
-        binding: str | None,
-        driver: Endpoint | None,
-        security: AccountSecurity,
-        oscore: OscoreSecurity | None,
-    ) -> None:
-        for uri in (*servers, *([asked.uri] if asked else [])):
-            self._require_reachable(uri, driver)
-        before = security_instances(self.data_model)
-        add_accounts(self.data_model, servers, asked, lifetime, binding, security)
-        if oscore is not None:
-            self._protect_new(oscore, [one for one in security_instances(self.data_model) if one not in before])
-        if not server_accounts(self.data_model) and bootstrap_account(self.data_model) is None:
-            raise ValueError("a client needs a server or a bootstrap server")
-        for account in server_accounts(self.data_model):
-            server_object.binding(self.data_model, account.server, self._version)
-        letters = dict.fromkeys(letter_of(account.uri) for account in server_accounts(self.data_model))
-        self.data_model.update(device.completed(self.data_model, binding or "".join(letters) or "U"))
-
-    def _protect_new(self, oscore: OscoreSecurity, made: Sequence[Path]) -> None:
-        """Raises ValueError unless there is one account that was made here."""
-        if len(made) != 1:
-            raise ValueError("an OSCORE context is for one server, or one bootstrap server, that is named beside it")
-        self.data_model.update(oscore_records(self.data_model, made[0], oscore))
-
-    @staticmethod
-    def _require_reachable(uri: str, driver: Endpoint | None) -> None:
-        """Raises ValueError for a URI that is wrong, or of a scheme that only a driver of its own can know."""
-        scheme = uri.partition(":")[0]
-        if scheme == SERIAL:
-            Line.parse(uri)
-        elif scheme in PORTS or driver is None:
-            place_of(uri)
-
     def _letters(self, instance: Path) -> frozenset[str]:
         """By which transports the server of this instance may be reached."""
         number = short_server_id(self.data_model, instance)
@@ -418,23 +379,6 @@ class Client:
             self.data_model.live(device.CURRENT_TIME, clock.now)
         return Simulated(self, self.definitions, clock)
 
-    def _make_endpoint(self, way: Way) -> Endpoint:
-        account, security = way.account, way.security
-        if way.oscore is not None and self._numbers is not None:
-            return self._connect_protected(
-                way.scheme, way.where, Oscore.of_server(way.oscore, self._numbers), self._dtls(way)
-            )
-        if account is not None and security is not None:
-            show = partial(security.client_settings, account, own=self.own, wall=self._secure_clock.wall)
-            return self._connect_securely(way.scheme, way.where, show, self._own_sessions)
-        return self._open_endpoint(way.where) if way.scheme == "coap" else self._connect(way.scheme, way.where)
-
-    def _dtls(self, way: Way) -> Dtls | None:
-        if way.account is None or way.security is None:
-            return None
-        show = partial(way.security.client_settings, way.account, own=self.own, wall=self._secure_clock.wall)
-        return Dtls(client=show, own_sessions=self._own_sessions)
-
     def _connection_lost(self, peer: Peer) -> None:
         """While we sleep nobody reaches us anyway."""
         for account in self._servers.accounts:
@@ -444,26 +388,8 @@ class Client:
                 account.connection_lost(reopen=self.is_awake)
 
     def _reach(self, uri: str, security: Path) -> Transport:
-        return Transport(self._sockets, uri, partial(self._secured, security), partial(self._protected, security))
-
-    def _secured(self, security: Path, uri: str) -> tuple[Path, AccountSecurity] | None:
-        """What the Security instance with this URI says; None where it says that there is no security. Raises
-        UnusableSecurity."""
-        instance = security_at(self.data_model, security, uri)
-        found = AccountSecurity.of(self.data_model, instance)
-        found.require_fitting(uri, instance)
-        return (instance, found) if uri.partition(":")[0] in SECURED else None
-
-    def _protected(self, security: Path, uri: str) -> OscoreSecurity | None:
-        """What protects what is said at this URI, None: nothing. Raises UnusableSecurity."""
-        instance = security_at(self.data_model, security, uri)
-        found = oscore_of(self.data_model, instance)
-        if found is not None and self._numbers is None:
-            raise UnusableSecurity(
-                f"{instance} has OSCORE, and there is nowhere to keep its sequence numbers: give the client a folder "
-                "for its state"
-            )
-        return found
+        ways = self._ways
+        return Transport(self._sockets, uri, partial(ways.secured, security), partial(ways.protected, security))
 
 
 def _letters(binding: str | None, sms: str | None) -> frozenset[str]:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lwm2m.client.data_model import DataModel
+from lwm2m.client.oscore import oscore_records
 from lwm2m.client.pairing import (
     SERVER,
     URI,
+    bootstrap_account,
     security_instances,
     server_accounts,
     server_instances,
@@ -16,10 +18,13 @@ from lwm2m.client.pairing import (
     value_of,
 )
 from lwm2m.client.security import AccountSecurity
-from lwm2m.client.standard_objects import security, server
-from lwm2m.coap.uri import letter_of
+from lwm2m.client.standard_objects import device, security, server
+from lwm2m.coap.links.line import SCHEME as SERIAL
+from lwm2m.coap.links.line import Line
+from lwm2m.coap.uri import PORTS, letter_of, place_of
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record, Value
+from lwm2m.security.info import OscoreSecurity
 
 
 class BootstrapServer(NamedTuple):
@@ -29,17 +34,56 @@ class BootstrapServer(NamedTuple):
     hold_off: int = 0
 
 
-def add_accounts(
-    model: DataModel,
-    servers: Sequence[str],
-    bootstrap: BootstrapServer | None,
-    lifetime: int,
-    binding: str | None,
-    shown: AccountSecurity,
-) -> None:
+class Beginning(NamedTuple):
+    """What a client is told besides its records: URIs of servers, and what all accounts that are made for these have.
+    `lifetime` in seconds. `oscore` is for the one account that is made here."""
+
+    servers: Sequence[str]
+    bootstrap: BootstrapServer | None
+    lifetime: int
+    binding: str | None
+    shown: AccountSecurity
+    oscore: OscoreSecurity | None
+
+
+def complete(model: DataModel, told: Beginning, version: str, *, any_scheme: bool) -> None:
+    """Objects 0, 1, 3 and 21 of a client that begins. Raises ValueError for what cannot be, as without any server, or
+    with a URI of a scheme that only a driver of its own can know, unless `any_scheme` says that there is one."""
+    for uri in (*told.servers, *([told.bootstrap.uri] if told.bootstrap else [])):
+        _require_reachable(uri, any_scheme)
+    before = security_instances(model)
+    _add_accounts(model, told)
+    if told.oscore is not None:
+        _protect(model, told.oscore, [one for one in security_instances(model) if one not in before])
+    accounts = server_accounts(model)
+    if not accounts and bootstrap_account(model) is None:
+        raise ValueError("a client needs a server or a bootstrap server")
+    for account in accounts:
+        server.binding(model, account.server, version)
+    letters = dict.fromkeys(letter_of(account.uri) for account in accounts)
+    model.update(device.completed(model, told.binding or "".join(letters) or "U"))
+
+
+def _require_reachable(uri: str, any_scheme: bool) -> None:
+    scheme = uri.partition(":")[0]
+    if scheme == SERIAL:
+        Line.parse(uri)
+    elif scheme in PORTS or not any_scheme:
+        place_of(uri)
+
+
+def _protect(model: DataModel, oscore: OscoreSecurity, made: Sequence[Path]) -> None:
+    """Raises ValueError unless there is one account that was made here."""
+    if len(made) != 1:
+        raise ValueError("an OSCORE context is for one server, or one bootstrap server, that is named beside it")
+    model.update(oscore_records(model, made[0], oscore))
+
+
+def _add_accounts(model: DataModel, told: Beginning) -> None:
     """An account for each URI that no Security instance names, with what is shown where the scheme needs keys. Server
     instances of the model without one are taken first; a new one keeps trying for ever, unless there is a bootstrap
     server to ask. Without a binding each has the letter of its URI."""
+    servers, bootstrap, lifetime, binding, shown, _ = told
     if bootstrap is not None and not _is_named(model, bootstrap.uri):
         model.update(security.bootstrap_account(model, bootstrap.uri, bootstrap.hold_off, shown))
     for instance in server_instances(model):
