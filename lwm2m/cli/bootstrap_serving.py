@@ -51,7 +51,7 @@ async def run(config: FilePath | None, options: Mapping[str, Any]) -> None:
     server = BootstrapServer(endpoints, configs, definitions, store, admission=security.admission)
 
     def tell() -> Coroutine[Any, Any, None]:
-        security.tell_if_nobody_can_come(settings)
+        security.tell_who_cannot_come(settings)
         return _tell(server, server.events())
 
     async with security.revoking:

@@ -19,7 +19,7 @@ from lwm2m.coap.streams.tls_settings import Tls
 from lwm2m.dtls.connection import Closed
 from lwm2m.dtls.settings import ServerSettings as DtlsSettings
 from lwm2m.security.credentials_file import read_credentials
-from lwm2m.security.info import SecurityInfo
+from lwm2m.security.info import CertificateName, PublicKey, SecurityInfo
 from lwm2m.security.paths import TrustStore
 from lwm2m.security.pki import ClientCheck
 from lwm2m.security.private_files import open_to_others
@@ -34,6 +34,10 @@ from lwm2m.server.store.sqlite_security import SqliteSecurity
 NOBODY = (
     "lwm2m: nobody can connect with security yet: name clients with --credentials, or the authority of their "
     "certificates with --key, --certificate and --trust, or add them with PUT /api/security/clients"
+)
+UNSHOWN = (
+    "lwm2m: {!r}, and whoever else has a public key or a certificate, cannot connect: the server needs a key of its "
+    "own to show, --key"
 )
 
 
@@ -60,10 +64,16 @@ class Security:
             ocsp=None if own is None else self.revoking.stapled(own.chain),
         )
 
-    def tell_if_nobody_can_come(self, settings: ServerSettings) -> None:
+    def tell_who_cannot_come(self, settings: ServerSettings) -> None:
         """Once the server has started: what it keeps names clients, too."""
-        if settings.secure_addresses and settings.trust is None and not self.admission.list():
+        if not settings.secure_addresses:
+            return
+        clients = self.admission.list()
+        if settings.trust is None and not clients:
             typer.echo(NOBODY, err=True)
+        signing = [info.endpoint for info in clients if isinstance(info.tls, (PublicKey, CertificateName))]
+        if self.own is None and signing:
+            typer.echo(UNSHOWN.format(signing[0]), err=True)
 
     def endpoints(self, settings: ServerSettings, tracer: Tracer | None) -> list[Endpoint]:
         """Not started yet; none where none is asked for. Raises Failed."""

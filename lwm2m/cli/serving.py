@@ -36,7 +36,7 @@ async def run(settings: ServerSettings) -> None:
     server = Server(endpoints, definitions=definitions, store=_store(settings.state), admission=security.admission)
 
     def tell() -> Coroutine[Any, Any, None]:
-        security.tell_if_nobody_can_come(settings)
+        security.tell_who_cannot_come(settings)
         return _tell(server, server.events())
 
     async with security.revoking:

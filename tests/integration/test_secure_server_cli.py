@@ -208,12 +208,22 @@ async def test_a_server_that_nobody_can_connect_to_yet_says_what_is_missing(fold
         assert outcome.err.count("\n") == outcome.err.count("nobody can connect with security yet") == lines
 
 
-async def test_files_with_keys_that_others_can_read_are_told(tmp_path: Path) -> None:
+async def test_a_server_without_a_key_says_who_cannot_connect_for_it(folder: Path) -> None:
+    credentials = ("--credentials", str(folder / "credentials.toml"))
+    async with running("server", "--coaps", "127.0.0.1:0", "--http", "127.0.0.1:0", *credentials) as (server, _):
+        server.process.send_signal(signal.SIGTERM)
+        outcome = await ended(server.process)
+    assert outcome.err.endswith("cannot connect: the server needs a key of its own to show, --key\n")
+    assert outcome.err.startswith("lwm2m: 'fan', and")
+
+
+async def test_files_with_keys_that_others_can_read_are_told(tmp_path: Path, folder: Path) -> None:
     credentials = tmp_path / "credentials.toml"
     credentials.write_text(CREDENTIALS)
     credentials.chmod(0o644)
     arguments = ("--coaps", "127.0.0.1:0", "--http", "127.0.0.1:0", "--credentials", str(credentials))
-    async with running("server", *arguments) as (server, _):
+    own = ("--key", str(folder / "server.key"))
+    async with running("server", *arguments, *own) as (server, _):
         server.process.send_signal(signal.SIGTERM)
         outcome = await ended(server.process)
     assert outcome.err == f"lwm2m: {credentials} holds keys and can be read by others: chmod 600 {credentials}\n"
