@@ -17,7 +17,7 @@ IGNORED = frozenset((30, 41, 60, 110))
 
 _FIXES: dict[int, str] = {
     Alert.BAD_RECORD_MAC: "compare the pre-shared key here with the server's",
-    Alert.HANDSHAKE_FAILURE: "nothing suits both sides: compare mode, cipher suites and keys with the server's",
+    Alert.HANDSHAKE_FAILURE: "nothing suits both: compare mode, suites and keys with the server's; its log says more",
     Alert.BAD_CERTIFICATE: "it does not take our certificate or key: let it be known to the server",
     Alert.UNSUPPORTED_CERTIFICATE: "it does not take this kind of certificate: use another, or another security mode",
     Alert.CERTIFICATE_REVOKED: "our certificate was revoked: get a new one",

@@ -112,7 +112,8 @@ class ServerCheck:
         if self.pin is None or not self.pin.fits(spki):
             raise CredentialsRefused(
                 Alert.BAD_CERTIFICATE,
-                f"the server's public key ({rpk_identity(spki)}) is not the one that /0/x/4 asks for",
+                f"the server's public key ({rpk_identity(spki)}) is not the one that /0/x/4 asks for: put the "
+                "server's there, or connect to the right one",
             )
         return rpk_identity(spki)
 
@@ -148,7 +149,7 @@ class ServerCheck:
             raise CredentialsRefused(
                 Alert.BAD_CERTIFICATE,
                 f"the server's certificate (SHA-256 {fingerprint(leaf)}) is not the one that /0/x/4 asks for, as "
-                f"certificate usage {self.usage} wants it",
+                f"certificate usage {self.usage} wants it: put the server's there, or connect to the right one",
             )
 
     def _pinned(self, pin: Pin, chain: Path) -> x509.Certificate:

@@ -106,7 +106,8 @@ class RevocationLists:
                 return False
             found = await asyncio.to_thread(RevocationList.read, data, self._issuers)
         except (OSError, ValueError, NotFetched) as error:
-            log.warning("the revocation list %s cannot be used: %s", source.place, error)
+            reason = error.strerror if isinstance(error, OSError) else error
+            log.warning("the revocation list %s cannot be used: %s", source.place, reason)
             return False
         if source.is_remote:
             source.due = max(source.due, min(now + FETCH_AFTER, found.ends or now + FETCH_AFTER))
