@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from contextlib import suppress
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +13,8 @@ from lwm2m.coap.streams.tls_errors import TlsFailed
 from lwm2m.coap.streams.tls_records import hello_in
 from lwm2m.coap.streams.tls_settings import accepting, reaching
 from lwm2m.coap.streams.tls_stream import TlsStream
-from tests.tls_credentials import asking, serving
+from lwm2m.dtls.reading import vector
+from tests.tls_credentials import asking, knowing, serving, with_key, with_psk
 
 SERVER = serving()
 assert SERVER.server is not None
@@ -113,3 +115,82 @@ def test_a_client_takes_no_changed_flight_for_a_server(at: list[tuple[int, int]]
         except TlsFailed:
             return
     assert not ours.is_open or ours.identity == "x509:server"
+
+
+# With a pre-shared key
+
+
+KEYED, KNOWING = with_key().client, knowing(certificates=True)
+assert KEYED is not None
+assert KNOWING.server is not None
+OWN, ACCEPT_KEYED = KEYED("localhost"), accepting(KNOWING.server, KNOWING.trust)
+
+
+def a_keyed_pair() -> tuple[TlsStream, TlsStream]:
+    return reaching(OWN, "localhost", 5684), ACCEPT_KEYED()
+
+
+@with_psk
+@given(changes, st.sampled_from([1, 7, 5000]))
+@settings(max_examples=100, deadline=None)
+def test_a_changed_hello_with_a_key_is_refused_or_answered(at: list[tuple[int, int]], size: int) -> None:
+    ours, server = a_keyed_pair()
+    ours.start()
+    ends_or_goes_on(server, changed(ours.take(), at), size)
+
+
+@with_psk
+@given(changes, st.sampled_from([1, 7, 5000]), st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_a_changed_second_flight_with_a_key_is_refused_or_the_one_that_was_sent(
+    at: list[tuple[int, int]], size: int, begins_early: bool
+) -> None:
+    ours, server = a_keyed_pair()
+    ours.start()
+    server.receive(ours.take())
+    ours.receive(server.take())
+    flight = ours.take()
+    early = [(where % 40 if begins_early else where, value) for where, value in at]
+    mutated = changed(flight, early)
+    try:
+        for begin in range(0, len(mutated), size):
+            server.receive(mutated[begin : begin + size])
+    except TlsFailed:
+        assert not server.is_open
+        return
+    assert not server.is_open or (mutated[5:] == flight[5:] and server.identity == "psk:lamp")
+
+
+@with_psk
+@given(st.binary(max_size=300))
+@settings(max_examples=150, deadline=None)
+def test_whatever_a_client_calls_itself_is_refused_if_nobody_is_called_so(identity: bytes) -> None:
+    """Nothing is printed by those who call OpenSSL's callbacks, either: pytest would fail."""
+    ours, server = a_keyed_pair()
+    ours.start()
+    server.receive(ours.take())
+    ours.receive(server.take())
+    said = bytes((16,)) + vector(3, vector(2, identity))
+    with pytest.raises(TlsFailed, match="nobody knows the PSK identity"):
+        server.receive(bytes((22, 3, 3)) + vector(2, said))
+    assert not server.is_open
+
+
+@with_psk
+@given(changes, st.sampled_from([7, 5000]))
+@settings(max_examples=60, deadline=None)
+def test_a_client_with_a_key_takes_no_changed_flight_for_a_server(at: list[tuple[int, int]], size: int) -> None:
+    ours, server = a_keyed_pair()
+    ours.start()
+    server.receive(ours.take())
+    ours.receive(server.take())
+    server.receive(ours.take())
+    flight = server.take()
+    mutated = changed(flight, at)
+    try:
+        for begin in range(0, len(mutated), size):
+            ours.receive(mutated[begin : begin + size])
+    except TlsFailed:
+        assert not ours.is_open
+        return
+    assert not ours.is_open or mutated[5:] == flight[5:]
