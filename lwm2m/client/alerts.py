@@ -26,7 +26,7 @@ _FIXES: dict[int, str] = {
     Alert.UNKNOWN_CA: "it does not trust who signed our certificate: add that authority at the server",
     Alert.ACCESS_DENIED: "it knows us and does not let us in: permit it at the server",
     Alert.DECRYPT_ERROR: "compare the keys here with those at the server",
-    Alert.PROTOCOL_VERSION: "it does not speak the same version: it has to do DTLS 1.2",
+    Alert.PROTOCOL_VERSION: "it does not speak the same version: it has to do DTLS 1.2, or TLS 1.2",
     Alert.INSUFFICIENT_SECURITY: "it wants other cipher suites: choose from those that it has",
     Alert.INTERNAL_ERROR: "something is wrong there: look at the log of the server",
     Alert.UNRECOGNIZED_NAME: "it does not know itself by this name: correct the URI, or the SNI in /0/x/14",
