@@ -9,7 +9,9 @@ from tests.fuzz import (
     osap_connection_targets,
     osap_message_targets,
     osap_thing_targets,
+    oscore_targets,
     pki_targets,
+    tls_targets,
 )
 from tests.fuzz.target import Target
 
@@ -21,6 +23,8 @@ TARGETS: tuple[Target, ...] = (
     *osap_connection_targets.TARGETS,
     *osap_message_targets.TARGETS,
     *osap_thing_targets.TARGETS,
+    *oscore_targets.TARGETS,
     *pki_targets.TARGETS,
+    *tls_targets.TARGETS,
     *live_targets.TARGETS,
 )
