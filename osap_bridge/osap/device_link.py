@@ -60,7 +60,13 @@ async def open_stream(host: str, port: int, timeout: float) -> tuple[asyncio.Str
         async with asyncio.timeout(timeout):
             return await asyncio.open_connection(host, port)
     except (OSError, UnicodeError) as error:
-        raise Unreachable(f"{host}:{port} cannot be reached: {error or 'no answer'}") from None
+        raise Unreachable(f"{host}:{port} cannot be reached: {_plain(error)}") from None
+
+
+def _plain(error: OSError | UnicodeError) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens there"
+    return str(error) or "no answer"
 
 
 async def authenticate(
