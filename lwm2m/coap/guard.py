@@ -41,8 +41,9 @@ class Limits:
     one peer. `max_unread_notifications` wait for a slow reader; of `max_sent_once` non-confirmable ones we can tell
     which a Reset is about. `max_peers` addresses are remembered as verified, and as many with what they sent; the
     answers to `max_peers_unverified` of these may wait until they are verified; `max_duplicates` messages are
-    recognised when they come again. An endpoint has `max_connections` at a time. Of what is no use, `max_complaints`
-    lines of a kind are in the log in a minute."""
+    recognised when they come again. An endpoint has `max_connections` at a time; over DTLS `max_handshakes` that are
+    under way, and `max_associations`. Of what is no use, `max_complaints` lines of a kind are in the log in a
+    minute."""
 
     max_body: int = 64 * 1024
     max_package: int = 1024 * 1024
@@ -60,6 +61,8 @@ class Limits:
     max_peers_unverified: int = 64
     max_duplicates: int = 100_000
     max_connections: int = 10_000
+    max_handshakes: int = 1_000
+    max_associations: int = 100_000
     amplification: int = 3
     max_complaints: int = 10
 

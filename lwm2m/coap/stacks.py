@@ -33,7 +33,7 @@ class Dtls:
     first_timeout: float = FIRST_TIMEOUT
     max_idle: float = MAX_IDLE
 
-    def over(self, link: Link) -> DtlsLink:
+    def over(self, link: Link, limits: Limits) -> DtlsLink:
         return DtlsLink(
             link,
             server=self.server,
@@ -41,6 +41,8 @@ class Dtls:
             refused=self.refused,
             own_sessions=self.own_sessions,
             first_timeout=self.first_timeout,
+            max_handshakes=limits.max_handshakes,
+            max_associations=limits.max_associations,
             max_idle=self.max_idle,
         )
 
@@ -59,7 +61,7 @@ def datagram_endpoint(
     """Our own stack over UDP."""
     udp = UdpLink(host, port, open_socket=open_socket)
     if dtls is not None:
-        link = dtls.over(udp)
+        link = dtls.over(udp, limits)
         return CoapsEndpoint(link, limits=limits, transmission=transmission, tracer=tracer, oscore=oscore)
     return DatagramEndpoint(udp, limits=limits, transmission=transmission, tracer=tracer, oscore=oscore)
 

@@ -15,7 +15,12 @@ from lwm2m.coap.guard import Guard
 from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.coap.messaging.datagram_format import CON, RST
 from lwm2m.coap.packet import ECHO, OBSERVE, URI_PATH, Packet
+from lwm2m.coap.stacks import Dtls
 from lwm2m.coap.streams.connected import TcpEndpoint
+from lwm2m.dtls.messages import MessageType
+from lwm2m.dtls.record import Kind
+from tests.dtls_net import SERVER, Host, Net, settled
+from tests.dtls_pair import any_server, psk_client
 from tests.raw_connection import RawPeer
 from tests.unit.fake_carrier import PEER, FakeCarrier, a_conversation
 from tests.unit.test_coap_exchange import PEER as KNOWN
@@ -191,6 +196,49 @@ async def max_connections(n: int, limits: Limits) -> bool:
     return b"" not in heard
 
 
+def dtls_server(net: Net, limits: Limits) -> Host:
+    host = Host(net, SERVER)
+    host.link = Dtls(any_server(), refused=lambda _, closed: host.refused.append(closed)).over(host.below, limits)
+    return host
+
+
+def dtls_client(net: Net, number: int) -> Host:
+    return Host(net, ("198.51.100.1", 40_000 + number), client=lambda _: psk_client())
+
+
+async def max_handshakes(n: int, limits: Limits) -> bool:
+    """Those whose second half is lost on the way."""
+    net = Net()
+    net.lost = lambda datagram: datagram[0] == Kind.HANDSHAKE and datagram[13] == MessageType.CLIENT_KEY_EXCHANGE
+    async with AsyncExitStack() as hosts:
+        server = await opened(hosts, dtls_server(net, limits))
+        trying = [asyncio.create_task((await opened(hosts, dtls_client(net, k))).shake_hands()) for k in range(n)]
+        await settled()
+        refused = [closed.reason for closed in server.refused]
+        for task in trying:
+            task.cancel()
+        await asyncio.wait(trying)
+    assert refused == ["too many handshakes at a time"] * len(refused)
+    return not refused
+
+
+async def max_associations(n: int, limits: Limits) -> bool:
+    net = Net()
+    async with AsyncExitStack() as hosts:
+        await opened(hosts, dtls_server(net, limits))
+        clients = [await opened(hosts, dtls_client(net, k)) for k in range(n)]
+        for client in clients:
+            await client.shake_hands()
+        await settled()
+        return not clients[0].above.gone
+
+
+async def opened(hosts: AsyncExitStack, host: Host) -> Host:
+    await host.open()
+    hosts.push_async_callback(host.link.close)
+    return host
+
+
 async def amplification(n: int, limits: Limits) -> bool:
     return Guard(limits, b"secret").may_answer(PEER, 1, n)
 
@@ -223,6 +271,8 @@ TAKES = {
         max_duplicates,
         max_sent_once,
         max_connections,
+        max_handshakes,
+        max_associations,
         amplification,
         max_complaints,
     )

@@ -38,6 +38,8 @@ def test_the_limits_are_these() -> None:
         max_peers_unverified=64,
         max_duplicates=100_000,
         max_connections=10_000,
+        max_handshakes=1_000,
+        max_associations=100_000,
         amplification=3,
         max_complaints=10,
     )

@@ -20,7 +20,7 @@ from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from lwm2m.coap.carrier import Room
-from lwm2m.coap.endpoint import Unreachable
+from lwm2m.coap.endpoint import Limits, Unreachable
 from lwm2m.coap.link import Link, Receiver
 from lwm2m.coap.links.dtls_association import Association
 from lwm2m.coap.message import Peer
@@ -38,8 +38,7 @@ CID_HEAD = bytes((CID_RECORD,))
 HELLO_HEAD = bytes((Kind.HANDSHAKE,))
 HELLO_AT = 13
 """Where a handshake message in the first record of a datagram begins, with its type."""
-MAX_HANDSHAKES = 1_000
-MAX_ASSOCIATIONS = 100_000
+USUAL = Limits()
 MAX_IDLE = 30 * 86_400.0
 """Seconds: devices that keep their session by a connection id sleep for days."""
 
@@ -77,8 +76,8 @@ class DtlsLink:
         sessions: Sessions | None = None,
         own_sessions: OwnSessions | None = None,
         first_timeout: float = FIRST_TIMEOUT,
-        max_handshakes: int = MAX_HANDSHAKES,
-        max_associations: int = MAX_ASSOCIATIONS,
+        max_handshakes: int = USUAL.max_handshakes,
+        max_associations: int = USUAL.max_associations,
         max_idle: float = MAX_IDLE,
     ) -> None:
         self._inner = inner
