@@ -12,8 +12,8 @@ from lwm2m.dtls.settings import ClientSettings
 
 class Association:
     """One connection, and where it is. It is the `association` of its peer. `random` is that of the client's hello;
-    `is_resumed` tells that it goes on with an earlier session, `heard_at` when the last new record came, `closed` how it
-    ended."""
+    `is_resumed` tells that it goes on with an earlier session, `heard_at` when the last new record came, `closed` how
+    it ended."""
 
     __slots__ = (
         "cid",

@@ -39,6 +39,7 @@ HELLO_HEAD = bytes((Kind.HANDSHAKE,))
 HELLO_AT = 13
 """Where a handshake message in the first record of a datagram begins, with its type."""
 USUAL = Limits()
+MAX_OWN_SESSIONS = 1_000
 MAX_IDLE = 30 * 86_400.0
 """Seconds: devices that keep their session by a connection id sleep for days."""
 
@@ -304,13 +305,21 @@ class DtlsLink:
             _, before_it = self._own_sessions.get(place.address, (None, None))
             association.is_resumed = before_it is not None and before_it.key == association.session != b""
             if event.session is not None and association.settings is not None:
-                self._own_sessions[place.address] = association.settings, event.session
+                self._keep_own(place.address, association.settings, event.session)
             association.settings = None
             association.opened.set_result(peer)
         elif event.session is not None:
             self._sessions.keep(event.session, self._loop.time())
         if len(self._established) > self._max_associations:
             self._end(next(iter(self._established)), "too many associations")
+
+    def _keep_own(self, address: tuple[str, int], settings: ClientSettings, session: Session) -> None:
+        """The latest."""
+        kept = self._own_sessions
+        kept.pop(address, None)
+        kept[address] = settings, session
+        if len(kept) > MAX_OWN_SESSIONS:
+            del kept[next(iter(kept))]
 
     def _end(self, association: Association, reason: str, alert: int = Alert.CLOSE_NOTIFY) -> None:
         if alert == Alert.CLOSE_NOTIFY:
@@ -381,7 +390,6 @@ class DtlsLink:
             self._flush(association)
         if self._deadlines:
             self._arm()
-
 
     def _end_the_idle(self) -> None:
         """Those that were silent longest come first."""
