@@ -14,7 +14,7 @@ from lwm2m.coap.endpoint import Delivery, Limits, TooBusy
 from lwm2m.coap.guard import Guard
 from lwm2m.coap.message import Code, Peer, Request, Response
 from lwm2m.coap.messaging.datagram_format import CON, RST
-from lwm2m.coap.packet import ECHO, OBSERVE, URI_PATH, Packet
+from lwm2m.coap.packet import ECHO, MAX_AGE, OBSERVE, URI_PATH, Packet
 from lwm2m.coap.stacks import Dtls
 from lwm2m.coap.streams.connected import TcpEndpoint
 from lwm2m.dtls.messages import MessageType
@@ -120,7 +120,7 @@ async def running(senders: list[Peer], limits: Limits) -> bool:
     incoming = [desk.hands(Code.PUT, *PLACE, peer=sender, token=bytes((n,))) for n, sender in enumerate(senders)]
     refused = [each.outcome for each in incoming if each.answered is not None]
     await desk.conversation.stop()
-    assert all(answer.code == Code.SERVICE_UNAVAILABLE for answer in refused)
+    assert all((answer.code, answer.options[MAX_AGE]) == (Code.SERVICE_UNAVAILABLE, (b"\x3c",)) for answer in refused)
     return not refused
 
 
