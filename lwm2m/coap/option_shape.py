@@ -1,4 +1,4 @@
-"""Whether the options of a datagram have a length that they may have. No IO."""
+"""What lengths the values of options may have."""
 
 from __future__ import annotations
 
@@ -30,29 +30,3 @@ LENGTHS: dict[int, tuple[int, int]] = {
 
 PAYLOAD_MARKER = 0xFF
 LARGEST_NUMBER = 0xFFFF
-
-
-def misshapen_option(datagram: bytes) -> int | None:
-    """The number of the first critical option whose length is out of its range, or that is beyond all numbers. What is
-    no CoAP at all is not told here."""
-    number = 0
-    at = 4 + (datagram[0] & 0x0F if datagram else 0)
-    while at < len(datagram) and datagram[at] != PAYLOAD_MARKER:
-        head, at = datagram[at], at + 1
-        delta, at = _extended(datagram, head >> 4, at)
-        length, at = _extended(datagram, head & 0x0F, at)
-        number += delta
-        shortest, longest = LENGTHS.get(number, (0, LARGEST_NUMBER))
-        if number > LARGEST_NUMBER or (number & 1 and not shortest <= length <= longest):
-            return number
-        at += length
-    return None
-
-
-def _extended(datagram: bytes, nibble: int, at: int) -> tuple[int, int]:
-    """The value, and where the next field begins. RFC 7252 §3.1; the reserved 15 is left to the decoder to refuse."""
-    if nibble == 13:
-        return 13 + int.from_bytes(datagram[at : at + 1], "big"), at + 1
-    if nibble == 14:
-        return 269 + int.from_bytes(datagram[at : at + 2], "big"), at + 2
-    return nibble, at

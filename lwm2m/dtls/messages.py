@@ -276,10 +276,6 @@ def check_certificate_request(body: bytes) -> None:
         raise Fatal(Alert.HANDSHAKE_FAILURE, "the server takes no ECDSA certificate with SHA-256")
 
 
-def psk_hint(hint: bytes) -> bytes:
-    return vector(2, hint)
-
-
 def check_psk_hint(body: bytes) -> None:
     """The hint is for nothing: a client has one key for each server. Raises Fatal."""
     fields = Fields(body)

@@ -9,7 +9,7 @@ from lwm2m.coap.links.serial_frame import Deframer, framed
 from lwm2m.coap.message import Code, Request
 from lwm2m.coap.messaging import datagram_format
 from lwm2m.coap.messaging.datagram_format import NotCoap, WrongOption
-from lwm2m.coap.option_shape import LENGTHS, misshapen_option
+from lwm2m.coap.option_shape import LENGTHS
 from lwm2m.coap.requests import packets
 from lwm2m.coap.streams import stream_format
 from lwm2m.coap.uri import place_of
@@ -205,7 +205,6 @@ STREAM_SEEDS = tuple(stream_format.encode(datagram_format.decode(seed)[2]) for s
 TARGETS = (
     Target("CoAP datagrams", message, (NotCoap, WrongOption), SEEDS, WORDS, datagram, reshaped_datagram),
     Target("CoAP datagrams read twice", foreign_message, (ValueError,), SEEDS, WORDS, datagram, reshaped_datagram),
-    Target("shapes of options", misshapen_option, (), SEEDS, WORDS, datagram, reshaped_datagram),
     Target(
         "CoAP streams", stream, (NotCoap, WrongOption), STREAM_SEEDS, (*WORDS, b"\xf0", b"\xe0\0"), stream_of_messages
     ),

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from lwm2m.coap.endpoint import Transmission
 from lwm2m.coap.message import Code, Peer, Response
-from lwm2m.coap.option_shape import LENGTHS, misshapen_option
+from lwm2m.coap.messaging.datagram_format import WrongOption, decode
+from lwm2m.coap.option_shape import LENGTHS
+from lwm2m.coap.packet import Options
 from lwm2m.coap.stacks import open_endpoint
 from lwm2m.coap.uri import parse_uri
 from tests.lockstep import CON, Datagram
@@ -20,26 +22,25 @@ from tests.lockstep import CON, Datagram
 def test_an_option_may_have_every_length_in_its_range_and_a_critical_one_no_other(number: int) -> None:
     shortest, longest = LENGTHS[number]
 
-    def shaped(length: int) -> int | None:
-        datagram = Datagram(CON, 1, 1, b"token", ((2, b"?"), (number, bytes(length)), (2000, b"?")), b"\xffpayload")
-        return misshapen_option(datagram.encode())
+    def read(length: int) -> Options:
+        datagram = Datagram(CON, 1, 1, b"token", ((2, b"?"), (number, bytes(length)), (2000, b"?")), b"payload")
+        return decode(datagram.encode())[2].options
 
-    assert [shaped(length) for length in {shortest, longest}] == [None] * len({shortest, longest})
-    refused = number if number & 1 else None
-    assert shaped(longest + 1) == refused
-    if shortest:
-        assert shaped(shortest - 1) == refused
+    for length in {shortest, longest}:
+        assert read(length) == {2: (b"?",), number: (bytes(length),), 2000: (b"?",)}
+    for length in {longest + 1, max(shortest - 1, 0)} - {shortest, longest}:
+        if number & 1:
+            with pytest.raises(WrongOption, match=f"option {number} with a length that it cannot have"):
+                read(length)
+        else:
+            assert read(length) == {2: (b"?",), 2000: (b"?",)}
 
 
 def test_a_number_beyond_all_numbers_is_told() -> None:
-    assert misshapen_option(bytes.fromhex("40010001 e0fef2")) is None
-    assert misshapen_option(bytes.fromhex("40010001 e0fef3")) == 0x10000
-    assert misshapen_option(bytes.fromhex("40010001 e0fef2 10")) == 0x10000
-
-
-@given(st.binary(max_size=100))
-def test_any_bytes_can_be_looked_at(data: bytes) -> None:
-    misshapen_option(data)
+    assert decode(bytes.fromhex("40010001 e0fef2"))[2].options == {0xFFFF: (b"",)}
+    for tail in ("e0fef3", "e0fef2 10"):
+        with pytest.raises(WrongOption, match="option 65536, which is beyond all numbers"):
+            decode(bytes.fromhex("40010001" + tail))
 
 
 @given(
