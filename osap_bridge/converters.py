@@ -24,7 +24,7 @@ unchanged = Converter(_same, _same)
 
 
 def divided(by: int) -> Converter:
-    """The device counts fractions: `divided(10)` turns 215 into 21.5, and 21.5 into 215."""
+    """For a device whose whole numbers are tenths, hundredths and so on: with 10 its 215 is our 21.5."""
     if by < 1:
         raise ValueError(f"a value is divided by 1 or more, not by {by}")
     return Converter(lambda value: _number(value) / by, lambda value: round(_number(value) * by))

@@ -31,7 +31,7 @@ class Owner(NamedTuple):
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an entity is seen: an endpoint, and the instance number each of its objects got there."""
+    """The endpoint that shows an entity, and which instance of each object is its own there."""
 
     endpoint: str
     instances: Mapping[Slot, int]

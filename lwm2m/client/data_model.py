@@ -17,7 +17,7 @@ _Instance: TypeAlias = dict[int, _Resource]
 
 
 class Actuator(Protocol):
-    """What a device does when a server writes to it or executes on it. Raise an lwm2m error to refuse.
+    """The device's own part in a write or an execution by a server, which it refuses by raising an LwM2MError.
 
     The client stores nothing by itself: when `write` returns, the actuator has put into the data model, by
     `Client.update`, what is now true of the device. All records of one call belong to one operation and stand or fall

@@ -1,4 +1,4 @@
-"""Which observations are due, and when the next one is. No IO; `now` is monotonic seconds. lwm2m.md §7.1, §7.3.
+"""When each observation has something to report. No IO; `now` is monotonic seconds. lwm2m.md §7.1, §7.3.
 
 The first response to Observe counts as a notification. A change leads to an evaluation, not sooner than epmin after
 the one before; an evaluation that meets a condition leads to a notification, not sooner than pmin after the one
