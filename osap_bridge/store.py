@@ -11,7 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path as FilePath
 
 from osap_bridge.osap.directory import DeviceKeys, KeptEvent
@@ -167,8 +167,9 @@ class Store:
             self._database.execute("INSERT OR REPLACE INTO gateway VALUES (1, ?, ?)", (process, now))
             self._database.executemany(
                 "INSERT OR REPLACE INTO status"
-                " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE ?1 IN (SELECT serial FROM device)",
-                [astuple(status) for status in statuses],
+                " SELECT :serial, :product, :state, :endpoint, :last_seen, :last_error, :left_out"
+                " WHERE :serial IN (SELECT serial FROM device)",
+                [asdict(status) for status in statuses],
             )
 
     def statuses(self) -> list[DeviceStatus]:

@@ -141,7 +141,9 @@ class FileStorage:
     def _drop(self, count: int) -> None:
         oldest = "SELECT number FROM events WHERE serial = ? ORDER BY number LIMIT ?"
         self._database.execute(f"DELETE FROM events WHERE number IN ({oldest})", (self._serial, count))
-        counted = "INSERT INTO dropped VALUES (?1, ?2) ON CONFLICT (serial) DO UPDATE SET events = events + ?2"
+        counted = (
+            "INSERT INTO dropped VALUES (?, ?) ON CONFLICT (serial) DO UPDATE SET events = events + excluded.events"
+        )
         self._database.execute(counted, (self._serial, count))
 
     def first_event(self) -> CachedEvent | None:
