@@ -5,18 +5,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from itertools import count
+from typing import Protocol
 
 from lwm2m.coap.blocks import Block, block_at
-from lwm2m.coap.carrier import Incoming, Withdraw
+from lwm2m.coap.carrier import Carrier, Incoming, Withdraw
 from lwm2m.coap.endpoint import Delivery, Limits, RequestFailed, Transmission
 from lwm2m.coap.exchange import Exchanges
 from lwm2m.coap.guard import Guard
 from lwm2m.coap.links.udp import UdpLink
+from lwm2m.coap.links.udp_socket import host_port
 from lwm2m.coap.message import Code, Peer
 from lwm2m.coap.object_security.option import OSCORE
 from lwm2m.coap.object_security.outer_blocks import block_of
 from lwm2m.coap.packet import BLOCK1, BLOCK2, OBSERVE, Packet
+from lwm2m.coap.streams.aiocoap_connection import Liveness
+from lwm2m.coap.streams.aiocoap_connections import ConnectionCarrier
+from lwm2m.coap.streams.tcp import TcpPool
+from lwm2m.coap.uri import place_of
 
 Tamper = Callable[[Packet], Packet | None]
 """What goes on in place of a message; None: nothing."""
@@ -34,18 +41,30 @@ def piece(packet: Packet, start: int, exponent: int, option: int) -> Packet:
     return packet._replace(options={**packet.options, option: (block.encode(),)}, payload=payload)
 
 
-class Side:
+class Side(Protocol):
     """A socket of the proxy."""
 
+    carrier: Carrier
+
+    async def open(self) -> str:
+        """Its own URI."""
+        ...
+
+    async def peer(self, uri: str) -> Peer: ...
+
+    async def stop(self) -> None: ...
+
+
+class UdpSide:
     def __init__(self, serve: Callable[[Incoming], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self.link = UdpLink()
-        self.guard = Guard(Limits(), b"secret")
-        self.exchanges = Exchanges(
-            self.link.send,
-            self.link.room,
-            guard=self.guard,
+        self._link = UdpLink()
+        self._guard = Guard(Limits(), b"secret")
+        self.carrier = Exchanges(
+            self._link.send,
+            self._link.room,
+            guard=self._guard,
             limits=Limits(),
             transmission=Transmission(),
             clock=self._loop.time,
@@ -53,63 +72,99 @@ class Side:
             spread=lambda: 0.0,
             wake=self._wake,
         )
-        self.exchanges.serve = serve
+        self.carrier.serve = serve
+
+    async def open(self) -> str:
+        await self._link.open(self)
+        return self._link.uri
+
+    async def peer(self, uri: str) -> Peer:
+        peer = await self._link.peer(uri)
+        self._guard.verified(peer)
+        return peer
 
     async def stop(self) -> None:
-        self.exchanges.stop()
+        self.carrier.stop()
         if self._timer is not None:
             self._timer.cancel()
-        await self.link.close()
+        await self._link.close()
 
     def received(self, datagram: bytes, peer: Peer) -> None:
-        self.guard.verified(peer)
-        self.exchanges.receive(datagram, peer, self._loop.time())
+        self._guard.verified(peer)
+        self.carrier.receive(datagram, peer, self._loop.time())
 
     def failed(self, peer: Peer, reason: str) -> None:
-        self.exchanges.failed(peer, reason)
-
-    def moved(self, peer: Peer) -> None:
-        """Nobody has a session here."""
+        self.carrier.failed(peer, reason)
 
     def lost(self, peer: Peer) -> None:
-        self.exchanges.lost(peer)
+        self.carrier.lost(peer)
 
     def _wake(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(at, lambda: self.exchanges.handle_timer(self._loop.time()))
+        self._timer = self._loop.call_at(at, lambda: self.carrier.handle_timer(self._loop.time()))
+
+
+class TcpSide:
+    def __init__(self, serve: Callable[[Incoming], None]) -> None:
+        self.carrier = ConnectionCarrier(serve, lambda _peer: None)
+        self._pool = TcpPool("127.0.0.1", 0, self.carrier, Limits(), Liveness())
+
+    async def open(self) -> str:
+        await self._pool.open()
+        return f"coap+tcp://{host_port(*self._pool.address)}"
+
+    async def peer(self, uri: str) -> Peer:
+        place = place_of(uri, "coap+tcp")
+        return (await self._pool.reach(place.host, place.port)).peer
+
+    async def stop(self) -> None:
+        await self._pool.close()
+
+
+SIDES: dict[str, Callable[[Callable[[Incoming], None]], Side]] = {"coap": UdpSide, "coap+tcp": TcpSide}
 
 
 class Proxy:
-    """`seen` is every message that passed, as it came in."""
+    """Both ends speak this scheme. `seen` is every message that passed, as it came in."""
 
-    def __init__(self) -> None:
+    def __init__(self, scheme: str = "coap") -> None:
         self.request: Tamper = as_it_is
         self.response: Tamper = as_it_is
         self.forge: Callable[[Packet], Packet] | None = None
         self.seen: list[Packet] = []
         self.cut: int | None = None
         """The exponent of the blocks that it cuts messages into."""
+        self._held: list[Callable[[], None]] = []
         self._rests: dict[bytes, Packet] = {}
-        self._near, self._far = Side(self._from_client), Side(self._from_server)
+        self._near, self._far = SIDES[scheme](self._from_client), SIDES[scheme](self._from_server)
         self._tokens = count(1)
         self._client: Peer | None = None
 
     async def start(self, server: str) -> str:
         """Where clients come to."""
-        await self._near.link.open(self._near)
-        await self._far.link.open(self._far)
-        self._server = await self._far.link.peer(server)
-        self._far.guard.verified(self._server)
-        return self._near.link.uri
+        await self._far.open()
+        self._server = await self._far.peer(server)
+        return await self._near.open()
 
     async def stop(self) -> None:
         await self._near.stop()
         await self._far.stop()
 
-    def say(self, packet: Packet, listen: Callable[[Packet], None] = lambda _packet: None) -> None:
-        """Ask the server something by ourselves."""
-        self._ask(self._far, self._server, packet, listen)
+    def say(
+        self, packet: Packet, listen: Callable[[Packet], None] = lambda _packet: None, *, to_client: bool = False
+    ) -> None:
+        """Ask the server something by ourselves, or the client."""
+        if to_client:
+            assert self._client is not None
+            self._ask(self._near, self._client, packet, listen)
+        else:
+            self._ask(self._far, self._server, packet, listen)
+
+    def let_go(self) -> None:
+        """Of the responses that did not go on."""
+        while self._held:
+            self._held.pop(0)()
 
     def _from_client(self, incoming: Incoming) -> None:
         self._client = incoming.peer
@@ -134,6 +189,7 @@ class Proxy:
             self.seen.append(response)
             changed = self.response(response)
             if changed is None:
+                self._held.append(partial(incoming.answer, response._replace(token=incoming.packet.token)))
                 return
             changed = changed._replace(token=incoming.packet.token)
             if self.cut is not None:
@@ -142,7 +198,7 @@ class Proxy:
             if incoming.is_wanted:
                 incoming.answer(changed)
             elif OBSERVE in changed.options:
-                side.exchanges.notify(incoming.peer, changed, True, _settled)
+                side.carrier.notify(incoming.peer, changed, True, _settled)
 
         if self.cut is None:
             self._ask(other, to, packet, back)
@@ -167,7 +223,7 @@ class Proxy:
 
     def _ask(self, side: Side, to: Peer, packet: Packet, listen: Callable[[Packet], None]) -> Withdraw:
         token = next(self._tokens).to_bytes(4, "big")
-        return side.exchanges.ask(to, packet._replace(token=token), True, _Listener(listen))
+        return side.carrier.ask(to, packet._replace(token=token), True, _Listener(listen))
 
 
 class _Listener:
