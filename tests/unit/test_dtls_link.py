@@ -188,7 +188,7 @@ async def test_only_the_newest_authentic_record_moves_a_peer(net: Net, serve: Ma
     net.lost = lambda _: False
     older, newer = net.sent[-2:]
     elsewhere = ("203.0.113.7", 7)
-    server.below.arrived(newer[:-1] + b"\0", elsewhere)
+    server.below.arrived(newer[:-1] + bytes((newer[-1] ^ 1,)), elsewhere)
     assert not server.above.heard
     server.below.arrived(newer, client.below.address)
     server.below.arrived(older, elsewhere)
