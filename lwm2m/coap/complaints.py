@@ -43,4 +43,4 @@ class Complaints:
         """Say what was left out since: no line follows that would."""
         left_out, self._left_out = self._left_out, 0
         if left_out:
-            self._log.info("%d more were left out of those who %s", left_out, self._did)
+            self._log.info("%d more times somebody %s", left_out, self._did)

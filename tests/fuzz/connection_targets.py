@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from lwm2m.coap.messaging.datagram_format import WrongOption
 from lwm2m.coap.packet import Packet
 from lwm2m.coap.streams.aiocoap_connection import Connection, Liveness
 from lwm2m.coap.streams.tcp import TcpConnection
@@ -70,7 +71,7 @@ class Owner:
         if packet.is_request:
             connection.send(Packet(0x45, packet.token))
 
-    def misshapen(self, _connection: Connection, code: int, _token: bytes) -> None:
+    def misshapen(self, _connection: Connection, code: int, _token: bytes, _why: WrongOption, /) -> None:
         self.told.append(f"misshapen {code >> 5}")
 
     def lost(self, _connection: Connection, reason: str) -> None:

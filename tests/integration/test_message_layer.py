@@ -490,7 +490,7 @@ async def test_nonsense_does_not_flood_the_log(
     await endpoint.stop()
     assert [message.split(": ")[0] for message in caplog.messages] == [
         f"{scripted.uri.removeprefix('coap://')} sent what is no CoAP message",
-        "49 more were left out of those who sent what is no CoAP message",
+        "49 more times somebody sent what is no CoAP message",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -193,6 +194,20 @@ async def test_a_bad_option_is_refused_and_the_connection_stays(endpoint: Connec
         assert await peer.receive() == CONTENT
 
 
+async def test_messages_of_no_use_do_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lwm2m.coap")
+    async with listening() as endpoint, introduced(endpoint) as peer:
+        peer.send(bytes.fromhex("2101 07b1ff") * 50 + GET_X)
+        for _ in range(50):
+            await peer.receive()
+        assert await peer.receive() == CONTENT
+    told = [message.split(": ")[0] for message in caplog.messages if "cannot be used" in message]
+    assert told == [
+        f"127.0.0.1:{peer.writer.get_extra_info('sockname')[1]} sent a message that cannot be used",
+        "49 more times somebody sent a message that cannot be used",
+    ]
+
+
 # The end of connections
 
 
@@ -303,6 +318,18 @@ async def test_there_are_no_more_connections_than_the_limit() -> None:
         assert await third.receive() == b""
         first.send(GET_X)
         assert await first.receive() == CONTENT
+
+
+async def test_connections_that_are_refused_do_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "lwm2m.coap")
+    async with listening(limits=Limits(max_connections=0)) as endpoint:
+        for _ in range(5):
+            async with RawPeer.connected(endpoint.address) as refused:
+                assert await refused.receive() == b""
+    told = [message for message in caplog.messages if "refused" in message]
+    assert len(told) == 2
+    assert told[0].endswith(" was refused: there are too many connections")
+    assert told[1] == "4 more times somebody was refused"
 
 
 async def test_of_too_many_without_a_csm_the_first_goes() -> None:

@@ -50,7 +50,7 @@ def test_in_the_end_the_rest_is_told(complaints: Complaints, caplog: pytest.LogC
         tell(complaints, host, now=0)
     complaints.end()
     complaints.end()
-    assert caplog.messages[2:] == ["2 more were left out of those who sent nonsense"]
+    assert caplog.messages[2:] == ["2 more times somebody sent nonsense"]
 
 
 def test_a_flood_of_nonsense_is_a_line_in_the_log_and_one_when_all_ends(caplog: pytest.LogCaptureFixture) -> None:
@@ -60,5 +60,5 @@ def test_a_flood_of_nonsense_is_a_line_in_the_log_and_one_when_all_ends(caplog: 
     script.exchanges.stop()
     assert [message.split(": ")[0] for message in caplog.messages] == [
         f"{PEER} sent what is no CoAP message",
-        "999 more were left out of those who sent what is no CoAP message",
+        "999 more times somebody sent what is no CoAP message",
     ]

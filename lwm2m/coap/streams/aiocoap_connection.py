@@ -71,7 +71,7 @@ class Owner(Protocol):
 
     def received(self, connection: Connection, packet: Packet, size: int) -> None: ...
 
-    def misshapen(self, connection: Connection, code: int, token: bytes) -> None:
+    def misshapen(self, connection: Connection, code: int, token: bytes, why: WrongOption, /) -> None:
         """A message with an option that cannot have that value."""
         ...
 
@@ -176,8 +176,7 @@ class Connection(RFC8323Remote, ABC):  # type: ignore[misc]  # aiocoap is not ty
         try:
             packet = decode(message)
         except WrongOption as error:
-            log.info("%s sent %s", self.peer, error)
-            self._owner.misshapen(self, code, token_of(message))
+            self._owner.misshapen(self, code, token_of(message), error)
         except NotCoap as error:
             self.abort(f"this is no CoAP message: {error}")
         else:

@@ -11,6 +11,7 @@ from functools import partial
 from lwm2m.coap.carrier import Listener, Room, Serve, Settled, Withdraw
 from lwm2m.coap.endpoint import Delivery, Rejected, RequestFailed, Unreachable
 from lwm2m.coap.message import Code, Peer
+from lwm2m.coap.messaging.datagram_format import WrongOption
 from lwm2m.coap.packet import Packet
 from lwm2m.coap.streams.aiocoap_connection import Association, Connection, is_request
 from lwm2m.coap.streams.stream_format import BASE_SIZE, room_in
@@ -117,7 +118,7 @@ class ConnectionCarrier:
         traffic.incoming[token] = incoming
         self._serve(incoming)
 
-    def misshapen(self, connection: Connection, code: int, token: bytes) -> None:
+    def misshapen(self, connection: Connection, code: int, token: bytes, _why: WrongOption, /) -> None:
         if is_request(code):
             connection.send(Packet(Code.BAD_OPTION, token))
         elif (listener := self._traffic[connection.association].asked.pop(token, None)) is not None:

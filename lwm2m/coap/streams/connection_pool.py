@@ -8,8 +8,10 @@ from abc import ABC, abstractmethod
 from contextlib import suppress
 
 from lwm2m.address import Address
+from lwm2m.coap.complaints import Complaints
 from lwm2m.coap.endpoint import Unreachable
 from lwm2m.coap.guard import Limits
+from lwm2m.coap.messaging.datagram_format import WrongOption
 from lwm2m.coap.packet import Packet
 from lwm2m.coap.streams.aiocoap_connection import Connection, Liveness, Owner
 from lwm2m.coap.streams.stream_format import BASE_SIZE
@@ -40,6 +42,8 @@ class ConnectionPool(ABC):
         self._connecting = asyncio.Lock()
         self._fewer = asyncio.Event()
         self._closing = False
+        self._misshapen = Complaints(log, "sent a message that cannot be used", limits.max_complaints)
+        self._too_many = Complaints(log, "was refused", limits.max_complaints)
 
     @abstractmethod
     async def listen(self, host: str, port: int) -> tuple[str, int]:
@@ -71,6 +75,8 @@ class ConnectionPool(ABC):
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._misshapen.end()
+        self._too_many.end()
 
     def connections(self) -> list[Connection]:
         """Those that are there now."""
@@ -113,6 +119,11 @@ class ConnectionPool(ABC):
         if len(self._without_csm) > self._limits.max_peers_unverified:
             next(iter(self._without_csm)).abort("too many connections without a CSM")
 
+    def refused(self, place: tuple[str, int]) -> None:
+        """Somebody who connected while `is_full`."""
+        now = asyncio.get_running_loop().time()
+        self._too_many.tell(Address(*place), place[0], "there are too many connections", now)
+
     def closed(self, connection: Connection) -> None:
         """Nothing is left of it."""
         self._alive.discard(connection)
@@ -127,8 +138,10 @@ class ConnectionPool(ABC):
     def received(self, connection: Connection, packet: Packet, size: int) -> None:
         self._owner.received(connection, packet, size)
 
-    def misshapen(self, connection: Connection, code: int, token: bytes) -> None:
-        self._owner.misshapen(connection, code, token)
+    def misshapen(self, connection: Connection, code: int, token: bytes, why: WrongOption, /) -> None:
+        peer = connection.peer
+        self._misshapen.tell(peer, peer.address[0], why, asyncio.get_running_loop().time())
+        self._owner.misshapen(connection, code, token, why)
 
     def lost(self, connection: Connection, reason: str) -> None:
         log.info("the connection with %s ended: %s", connection.peer, reason)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
-from collections.abc import Callable
 from typing import Any
 
 from lwm2m.coap.links.udp_socket import not_bound, plain_host
@@ -14,8 +12,6 @@ from lwm2m.coap.messaging.datagram_format import NotCoap
 from lwm2m.coap.streams.aiocoap_connection import Connection
 from lwm2m.coap.streams.connection_pool import LINGER, ConnectionPool
 from lwm2m.coap.streams.stream_format import extent
-
-log = logging.getLogger("lwm2m.coap")
 
 MAX_UNSENT = 4 * 1024 * 1024
 """Bytes that wait for a peer which does not read; then the connection ends."""
@@ -89,9 +85,12 @@ def _sentence(error: Exception) -> str:
 class _Refused(asyncio.Protocol):
     """A connection beyond the limit."""
 
+    def __init__(self, pool: TcpPool) -> None:
+        self._pool = pool
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        log.info("there are too many connections: that of %s is refused", address_of(transport, "peername"))
+        self._pool.refused(address_of(transport, "peername"))
         transport.abort()
 
 
@@ -117,8 +116,7 @@ class TcpPool(ConnectionPool):
         return TcpConnection(self)
 
     def _accepted(self) -> asyncio.Protocol:
-        make: Callable[[], asyncio.Protocol] = _Refused if self.is_full else self._made
-        return make()
+        return _Refused(self) if self.is_full else self._made()
 
 
 def leaving_from(host: str) -> tuple[str, int] | None:
