@@ -15,19 +15,19 @@ from typing import Self
 
 from lwm2m import Definitions, Limits, Record, shipped
 from lwm2m.client import Client
-from osap_bridge.account import AccountOf, NoCredentials
+from osap_bridge.account import Account, AccountOf
 from osap_bridge.accounts import Accounts
 from osap_bridge.client_check import strangers
 from osap_bridge.clients import Actuator, HostedClient
 from osap_bridge.config import Config, profile_of
 from osap_bridge.gateway import Gateway, Settings
 from osap_bridge.installed import Installed
-from osap_bridge.narration import NarratedClient
+from osap_bridge.narration import NarratedClient, Tell
 from osap_bridge.osap.protocol import OsapProtocol
 from osap_bridge.protocol import DeviceFacts
+from osap_bridge.renewing import RenewingClient
 from osap_bridge.revoked import RevokedServers
 from osap_bridge.store import Store
-from osap_bridge.waiting import WaitingClient
 
 log = logging.getLogger(__name__)
 
@@ -156,14 +156,11 @@ class Bridge:
 
     def _client(self, endpoint: str, records: Sequence[Record], actuator: Actuator) -> HostedClient:
         make = partial(self._registering, endpoint, actuator)
-        try:
-            return make(records)
-        except NoCredentials:
-            return WaitingClient(endpoint, records, make, partial(self._refused.__setitem__, endpoint))
+        return RenewingClient(endpoint, records, self._account, make, partial(self._refused.__setitem__, endpoint))
 
-    def _registering(self, endpoint: str, actuator: Actuator, records: Sequence[Record]) -> HostedClient:
-        """Raises NoCredentials."""
-        account = self._account(endpoint)
+    def _registering(
+        self, endpoint: str, actuator: Actuator, account: Account, records: Sequence[Record], tell: Tell
+    ) -> HostedClient:
         client = Client(
             endpoint,
             account.server,
@@ -183,4 +180,4 @@ class Bridge:
             limits=LIMITS,
         )
         self._servers.watch(client)
-        return NarratedClient(client, partial(self._refused.__setitem__, endpoint))
+        return NarratedClient(client, tell)

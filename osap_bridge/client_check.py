@@ -12,6 +12,8 @@ from osap_bridge.accounts import Accounts
 from osap_bridge.config import Config
 from osap_bridge.store import FILE_NAME, Store
 
+_NAMED = 3
+"""How many of many are named."""
 _SHOWN = {
     SecurityMode.PSK.value: "a pre-shared key",
     SecurityMode.RPK.value: "a raw public key",
@@ -49,15 +51,19 @@ def check_config(config: Config) -> ConfigCheck:
 
 
 def strangers(config: Config, listed: Accounts, serials: Collection[str]) -> Iterator[str]:
-    """A sentence for each client in the file of credentials that could be a device, and is not known. Raises
+    """A sentence where the file of credentials has clients that could only be devices, and are not known. Raises
     NoCredentials."""
     topology = config.topology_value()
-    for endpoint in listed.listed:
-        if (serial := topology.serial_of(endpoint)) is not None and serial not in serials:
-            yield (
-                f"{config.security.credentials} has credentials for {endpoint}, and no device {serial} may connect: "
-                f"add it with osap-bridge device add {serial} --code-file FILE, or as a [[device]]"
-            )
+    if topology.endpoint_of("") == "":
+        return
+    named = {topology.serial_of(endpoint) for endpoint in listed.listed if endpoint != config.endpoint}
+    if found := sorted(serial for serial in named if serial is not None and serial not in serials):
+        many = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        yield (
+            f"{config.security.credentials} has credentials for what may not connect as a device, "
+            f"{', '.join(found[:_NAMED])}{many}: add it with osap-bridge device add {found[0]} --code-file FILE, or as "
+            "a [[device]]"
+        )
 
 
 def exposure(config: Config) -> Iterator[str]:

@@ -145,7 +145,7 @@ async def test_the_one_client_of_a_topology_has_keys_too(tmp_path: Path):
             await gateway.until(r"Z1 \(EZ-Humiture\) is online as house")
 
 
-async def test_a_wrong_key_is_told_in_a_sentence_by_both_sides(tmp_path: Path):
+async def test_a_wrong_key_is_told_in_a_sentence_by_both_sides_and_can_be_mended(tmp_path: Path):
     file = write(tmp_path, "clients.toml", psk("osap-bridge", "osap:Z1"))
     write(tmp_path, "gateway.toml", psk("osap-bridge") + psk("osap:Z1", keys={"osap:Z1": KEYS["osap:Z2"]}))
     async with serving("--coaps", "127.0.0.1:0", "--credentials", file) as (server, uri):
@@ -154,6 +154,9 @@ async def test_a_wrong_key_is_told_in_a_sentence_by_both_sides(tmp_path: Path):
             await server.until("^! refused .*the two keys are not the same")
             await gateway.until(rf"osap:Z1 is not registered with {uri}: .*key")
             assert f"not registered with {uri}" in await last_error(tmp_path, "Z1")
+            write(tmp_path, "gateway.toml", psk("osap-bridge", "osap:Z1"))
+            await gateway.until("osap:Z1 tries again with other credentials")
+            await server.until(r"^\+ osap:Z1 registered")
 
 
 async def test_devices_get_their_keys_from_a_bootstrap_server(tmp_path: Path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -219,7 +220,17 @@ def test_a_check_looks_at_the_gateway_and_each_device(write: Write, tmp_path: Pa
     assert not found.is_usable
     assert "add a [[client]] with this endpoint" in found.clients[2].problem
     (remark,) = found.remarks
-    assert "has credentials for osap:Z9, and no device Z9 may connect: add it with osap-bridge device add Z9" in remark
+    assert "for what may not connect as a device, Z9: add it with osap-bridge device add Z9 --code-file FILE" in remark
+
+
+def test_a_check_names_a_few_of_many_that_are_no_device(write: Write, tmp_path: Path):
+    def remarks(pattern: str, *endpoints: str) -> tuple[str, ...]:
+        given = listed(write, *(psk(endpoint, f"{number:032x}") for number, endpoint in enumerate(endpoints)))
+        return check_config(replace(config(tmp_path, given), pattern=pattern, endpoint="osap:gateway")).remarks
+
+    (remark,) = remarks("osap:{serial}", *(f"osap:Z{number}" for number in range(3, 9)), "osap:gateway")
+    assert "Z3, Z4, Z5 and 3 more: add it" in remark
+    assert remarks("{serial}", "lamp-1", "osap:gateway") == ()
 
 
 def test_a_check_of_a_gateway_without_security_says_so(tmp_path: Path):
