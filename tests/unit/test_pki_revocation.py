@@ -13,7 +13,8 @@ from lwm2m.security.certificate_status import Revocation, RevocationPolicy
 from lwm2m.security.credentials import CredentialsRefused, PeerChain
 from lwm2m.security.crl import RevocationList
 from lwm2m.security.paths import TrustStore
-from lwm2m.security.pki import ClientCheck, ServerCheck
+from lwm2m.security.pki import CertificateUsage, ClientCheck, Pin, ServerCheck
+from lwm2m.security.taken import TakenPaths
 from tests.authority import DAY, DER, TODAY, WALL, Issued, key_usage, root
 
 ROOT = root()
@@ -177,6 +178,44 @@ def test_a_client_revoked_later_is_found_and_nobody_else() -> None:
     assert check.revoked() == set(), "a list that is out of date ends nobody's session"
     lists[:] = [listed(CA.revokes(DEVICE, number=2))]
     assert check.revoked() == {"x509:device"}
+
+
+@pytest.mark.parametrize("usage", [None, *CertificateUsage])
+def test_a_server_revoked_later_is_found_unless_its_very_certificate_was_agreed_on(
+    usage: CertificateUsage | None,
+) -> None:
+    """Usage 3 asks no authority, and so not whether one takes something back."""
+    lists, taken = [listed(CA.revokes())], TakenPaths()
+    revocation = Revocation(SOFT, lambda: lists)
+    pinned = CA if usage in (CertificateUsage.CA_CONSTRAINT, CertificateUsage.TRUST_ANCHOR_ASSERTION) else DEVICE
+    check = ServerCheck(
+        None if usage is None else Pin(pinned.der),
+        CertificateUsage.DOMAIN_ISSUED_CERTIFICATE if usage is None else usage,
+        TRUST,
+        wall=lambda: WALL,
+        revocation=revocation,
+        taken=taken,
+    )
+    assert check(PeerChain((DEVICE.der,))) == TAKEN
+    assert taken.revoked(revocation, WALL) == set()
+    lists[:] = [listed(CA.revokes(DEVICE, number=2))]
+    if usage is CertificateUsage.DOMAIN_ISSUED_CERTIFICATE:
+        assert taken.revoked(revocation, WALL) == set()
+        assert check(PeerChain((DEVICE.der,))) == TAKEN
+    else:
+        assert taken.revoked(revocation, WALL) == {TAKEN}
+        with pytest.raises(CredentialsRefused, match="was revoked"):
+            check(PeerChain((DEVICE.der,)))
+
+
+def test_the_latest_that_were_taken_are_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lwm2m.security.taken.MOST_PATHS", 1)
+    lists = [listed(CA.revokes())]
+    check = ClientCheck(TRUST, wall=lambda: WALL, revocation=Revocation(SOFT, lambda: lists))
+    for one in (DEVICE, OTHER):
+        check(PeerChain((one.der,)))
+    lists[:] = [listed(CA.revokes(DEVICE, OTHER))]
+    assert check.revoked() == {"x509:other"}
 
 
 def test_of_two_certificates_with_one_name_each_counts() -> None:
