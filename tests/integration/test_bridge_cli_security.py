@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lwm2m import Address
+from lwm2m.security.keys import FileKey
 from osap_bridge.cli import app
 from osap_bridge.installed import find
 from osap_bridge.simulation import SimulatedDevice
@@ -179,6 +180,26 @@ async def test_devices_get_their_keys_from_a_bootstrap_server(tmp_path: Path):
             await server.until(rf"^\+ {endpoint} registered")
         await gateway.until("osap:Z1 is registered with coaps://")
         assert f"bootstrap from {asked}" in "".join(gateway.lines)
+
+
+async def test_raw_public_keys_with_oscore_inside(tmp_path: Path):
+    """The file that both sides have says how the client is known, its private key lies beside it."""
+    ours, servers = FileKey.generate(), FileKey.generate()
+    write(tmp_path, "house.key", ours.pem())
+    write(tmp_path, "server.key", servers.pem())
+    write(tmp_path, "server.pub", servers.public_key)
+    file = write(
+        tmp_path,
+        "clients.toml",
+        f'[[client]]\nendpoint = "house"\nsecurity = "rpk"\npublic_key = "{ours.public_key.hex()}"\n[client.oscore]\n'
+        f'master_secret = "{KEYS["house"]}"\nsender_id = "01"\nrecipient_id = "02"\n',
+    )
+    options = ("--coaps", "127.0.0.1:0", "--credentials", file, "--key", tmp_path / "server.key")
+    async with serving(*options, "--state", tmp_path / "server") as (server, uri):
+        single = ('topology = "single"', 'endpoint = "house"', 'credentials = "clients.toml"', 'key = "{endpoint}.key"')
+        config = settings(tmp_path, f'server = "{uri}"', 'server_public_key = "server.pub"', *single)
+        async with gateway_with(config):
+            await server.until(r"^\+ house registered")
 
 
 async def test_oscore_goes_by_the_contexts_that_the_server_has(tmp_path: Path):
