@@ -40,7 +40,7 @@ class SecureDemo(Demo):
         )
         admission = Admission(store, nosec=False)
         coaps = _coaps(admission, certificates)
-        coap = open_endpoint(HOST, 0, oscore=Oscore(MemoryNumbers(), admission.oscore))
+        coap = open_endpoint(HOST, 0, oscore=Oscore(MemoryNumbers(), admission.oscore, refused=admission.refuse_claim))
         await self._serve(exits, Server([coaps, coap], admission=admission))
         self.coap, self.unsecured = coaps.uri, coap.uri
         account = ServerAccount(coaps.uri, SHORT_SERVER_ID, certificates.of_device(lamp))
