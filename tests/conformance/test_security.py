@@ -1,5 +1,5 @@
-"""Over DTLS: 1.1-int-1, 2, 401, 402, 403 and ours, X-407 and X-408. What the network sees cannot be read, so what the
-two ends say is asserted here; the bytes of the handshake are judged by others in `tests/interop`."""
+"""Over DTLS: 1.1-int-1, 2, 401, 402, 403 and ours, X-113 and X-407 to X-409. What the network sees cannot be read, so
+what the two ends say is asserted here; the bytes of the handshake are judged by others in `tests/interop`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from hashlib import sha256, sha384, sha512
 
 import pytest
 
-from lwm2m.client import Client, RegistrationFailed, State
+from lwm2m.client import Client, RegistrationFailed, State, Updated
 from lwm2m.client.security import AccountSecurity, Mode
 from lwm2m.coap.endpoint import Endpoint
+from lwm2m.coap.links.dtls_association import Association
+from lwm2m.coap.message import Code, Request, Response
 from lwm2m.coap.stacks import Dtls, open_endpoint
-from lwm2m.dtls.settings import ServerSettings
+from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 from lwm2m.operations import BootstrapDelete
@@ -29,9 +31,11 @@ from lwm2m.server import Admission, BootstrapConfig, BootstrapConfigs, Bootstrap
 from lwm2m.server.bootstrap_config import WriteRecords, in_order
 from tests.authority import DAY, TODAY, Issued, hosts, new_key, root
 from tests.integration.test_client_security import account, happened, pkcs8
+from tests.udp_nat import Nat, nat
 
 ENDPOINT, HOST = "urn:conformance:secure", "server.example.com"
 PATIENCE = 10
+CID_LENGTH = 6
 ALERT = Path(1, 0, 11)
 BEGIN, END = TODAY - 400 * DAY, TODAY + 40_000 * DAY
 ROOT = root("Conformance CA", begin=BEGIN, end=END)
@@ -59,7 +63,7 @@ class Secured:
         self.admission = Admission(store, nosec=False)
         check = ClientCheck(TrustStore((ROOT.certificate,)), wall=lambda: None, admits=self.admission.admits)
         shown = CertificateChain(tuple(one.der for one in chain), chain[0].key)
-        settings = ServerSettings(self.admission.psk, RawPublicKey(SERVER_RAW), shown, check)
+        settings = ServerSettings(self.admission.psk, RawPublicKey(SERVER_RAW), shown, check, cid_length=CID_LENGTH)
         self.coap: Endpoint = open_endpoint(stack="datagram", dtls=Dtls(settings))
 
 
@@ -163,3 +167,63 @@ async def test_x_408(usage: CertificateUsage, matching: MatchingType) -> None:
     trust = TrustStore((ROOT.certificate,)) if usage < CertificateUsage.TRUST_ANCHOR_ASSERTION else TrustStore()
     async with served(security, [SERVER, ROOT]) as server, registered(server, security, trust=trust):
         await serves(server, f"x509:{ENDPOINT}")
+
+
+async def test_x_113() -> None:
+    """Whoever updates has credentials of its own, and knows the location."""
+    stranger = PreSharedKey(b"stranger", KEY)
+    endpoint = open_endpoint(stack="datagram", dtls=Dtls(client=lambda _: ClientSettings(stranger)))
+    await endpoint.start(lambda _request, _peer: Response(Code.NOT_FOUND))
+    try:
+        async with served(PSK) as server, registered(server, PSK):
+            await server.admission.add(SecurityInfo("stranger", stranger))
+            before = server.registration(ENDPOINT)
+            peer = await endpoint.peer(server.endpoints[0].uri)
+            update = Request(Code.POST, before.location, ("lt=60",))
+            assert (await endpoint.request(peer, update, PATIENCE)).code is Code.BAD_REQUEST
+            assert server.registration(ENDPOINT) == before
+            await serves(server, f"psk:{ENDPOINT}")
+    finally:
+        await endpoint.stop()
+
+
+@asynccontextmanager
+async def behind_a_nat(server: Server) -> AsyncIterator[tuple[Client, Nat]]:
+    port = int(server.endpoints[0].uri.rpartition(":")[2])
+    async with nat(port) as between:
+        records = account(f"coaps://127.0.0.1:{between.port}", PSK)
+        async with Client(ENDPOINT, records=records) as client:
+            await client.registered(PATIENCE)
+            yield client, between
+
+
+async def test_x_409() -> None:
+    """The address changes under the association, and neither handshake nor Register follow."""
+    async with served(PSK) as server, behind_a_nat(server) as (client, between):
+        events = client.events()
+        before = server.registration(ENDPOINT)
+        port = await between.rebind()
+        client.update([Record(Path(1, 0, 1), 600)])
+        await happened(events, Updated)
+        after = server.registration(ENDPOINT)
+        assert (after.id, after.lifetime, after.peer.address) == (before.id, 600, ("127.0.0.1", port))
+        assert after.peer.association is before.peer.association
+        await serves(server, f"psk:{ENDPOINT}")
+
+
+async def test_x_409_resumed() -> None:
+    """An association that ended is followed by a short handshake and an Update."""
+    async with served(PSK) as server, registered(server, PSK) as client:
+        events = client.events()
+        before = server.registration(ENDPOINT)
+        ended = before.peer.association
+        assert isinstance(ended, Association)
+        server.endpoints[0]._dtls._end(ended, "for the test")  # type: ignore[attr-defined]  # nothing else says it
+        await happened(events, Updated)
+        after = server.registration(ENDPOINT)
+        assert after.id == before.id
+        resumed = after.peer.association
+        assert isinstance(resumed, Association)
+        assert resumed is not ended
+        assert resumed.session == ended.session != b""
+        await serves(server, f"psk:{ENDPOINT}")
