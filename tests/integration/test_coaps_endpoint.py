@@ -88,10 +88,12 @@ async def test_whoever_listens_is_told_when_the_peer_says_good_bye() -> None:
 async def test_nothing_is_sent_to_a_peer_whose_session_has_ended() -> None:
     answerer, client = Answerer(), client_with(LAMP)
     async with started(answerer, client):
+        events = answerer.endpoint.events()
+        lost = asyncio.ensure_future(anext(events))
         peer = await client.peer(answerer.endpoint.uri)
         await client.request(peer, Request(Code.GET), 5)
         await client.stop()
-        await asyncio.sleep(0.05)
+        await asyncio.wait_for(lost, 5)
         with pytest.raises(Unreachable):
             await answerer.endpoint.request(answerer.peers[0], Request(Code.GET), 5)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from lwm2m.client import Client, DataModel, Disabled, Registered, State
+from lwm2m.client import Client, DataModel, Disabled, Registered, State, Updated
 from lwm2m.client.pairing import BootstrapAccount, ServerAccount, bootstrap_account, server_accounts
 from lwm2m.coap.endpoint import TimedOut
 from lwm2m.coap.message import Code, Peer, Request, Response
@@ -111,7 +111,8 @@ async def test_each_server_has_a_registration_of_its_own() -> None:
         Registered("/rd/1002", 2),
     }
     client.update([Record(Path(1, 1, 1), 600)])
-    await asyncio.sleep(0.01)
+    async with asyncio.timeout(5):
+        assert isinstance(await anext(event async for event in events if not isinstance(event, Registered)), Updated)
     assert coap.asked[2:] == [(1002, Request(Code.POST, ("rd", "1002"), ("lt=600",)))]
     await client.stop()
     assert sorted((port, request.method) for port, request in coap.asked[3:]) == [
