@@ -88,11 +88,7 @@ class OscoreCarrier:
         ids = None if peer.identity is None else oscore_ids(peer.identity)
         if ids is None or peer.below is None:
             return None
-        try:
-            context = self._contexts.find(*ids)
-        except SequenceNumbersError as error:
-            log.error("nothing can be said to %s: %s", peer, error)
-            return None
+        context = self._contexts.find(*ids)
         return None if context is None else self._protected(context, peer.below)
 
     def lost(self, below: Peer) -> list[Peer]:
@@ -213,7 +209,7 @@ class OscoreCarrier:
         _refuse(incoming, fault.code, fault.diagnostic)
 
     def _context_of(self, option: OscoreOption) -> Context:
-        """Raises Unverified, SequenceNumbersError."""
+        """Raises Unverified."""
         context = self._contexts.find(option.kid or b"", option.kid_context)
         if context is None:
             raise Unverified(Fault.UNKNOWN)

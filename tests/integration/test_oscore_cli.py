@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from lwm2m.client import Client, ClientEvent, Notified, Served
+from lwm2m.coap.message import Code
 from lwm2m.model.path import Path as ResourcePath
 from lwm2m.model.record import Record
 from lwm2m.operations import Observe, Read
@@ -92,6 +93,7 @@ async def test_a_server_that_was_killed_reads_a_client_that_has_said_nothing_sin
         assert answer["content"]["value"] == "21.5"
         async with asyncio.timeout(PATIENCE):
             assert {await _asked(happenings) for _ in range(2)} == {Observe, Read}
+        assert await client.send([VALUE]) == {1: Code.CHANGED}
 
 
 async def _asked(happenings: AsyncIterator[ClientEvent]) -> type[object]:

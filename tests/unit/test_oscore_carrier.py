@@ -60,7 +60,8 @@ class Served:
     def __init__(self) -> None:
         self.known: OscoreSecurity | None = AT_SERVER
         self.told: list[tuple[Peer, str, str | None]] = []
-        oscore = Oscore(MemoryNumbers(), self._find, refused=lambda *refusal: self.told.append(refusal))
+        self.numbers = MemoryNumbers()
+        oscore = Oscore(self.numbers, self._find, refused=lambda *refusal: self.told.append(refusal))
         self.carrier = OscoreCarrier(FakeCarrier(), oscore)
         self.client = context(AT_CLIENT)
         self.served: list[Incoming] = []
@@ -208,9 +209,11 @@ async def test_peers_of_a_connection_that_is_lost_are_lost_with_it() -> None:
 
 
 async def test_whoever_was_known_before_a_restart_is_spoken_with_at_once() -> None:
+    """There may be many of them: no numbers are reserved before there is something to say."""
     served = Served()
     kept = Peer(PEER.local, PEER.address, "ended", "oscore:63", PEER)
     peer = served.carrier.recall(kept)
+    assert served.numbers.reserve(context(AT_SERVER).name, 0) == 0
     served.hears(served.client.protect_request(GET)[0])
     assert peer is not None
     assert served.served[0].peer is peer

@@ -144,7 +144,8 @@ def test_a_response_answers_its_own_request_only() -> None:
 
 def test_a_lost_window_is_made_again_by_echo_and_by_nothing_else() -> None:
     numbers = MemoryNumbers()
-    client, _ = context(OF_CLIENT), context(OF_SERVER, numbers)
+    client = context(OF_CLIENT)
+    context(OF_SERVER, numbers).begin()
     before = [client.protect_request(GET)[0] for _ in range(3)]
     server = context(OF_SERVER, numbers)
     for replayed in (*before, *before):
@@ -190,7 +191,7 @@ def test_both_sides_may_keep_their_numbers_in_one_place(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SequenceNumbersError, match="OSCORE cannot keep its numbers in"):
-        context(OF_CLIENT, SqliteNumbers(tmp_path / "file"))
+        context(OF_CLIENT, SqliteNumbers(tmp_path / "file")).begin()
 
 
 def test_a_context_without_numbers_says_no_more() -> None:

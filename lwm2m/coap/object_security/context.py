@@ -93,8 +93,8 @@ class _Protected(Message):  # type: ignore[misc]  # aiocoap is not typed
 
 
 class Context(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityContextUtils):  # type: ignore[misc]  # not typed
-    """Raises SequenceNumbersError. The replay window is kept in memory: a context that was in use before begins without
-    one, and challenges the first request."""
+    """The replay window is kept in memory: a context that was in use before begins without one, and challenges the
+    first request. Whether it was is looked up when there is something to protect or to verify: that takes time."""
 
     responses_send_kid = False
 
@@ -112,14 +112,16 @@ class Context(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityContextUtil
         self.echo_recovery = b""
         self._numbers = numbers
         self._freshness = freshness
-        self._next = self._end = numbers.reserve(self.name, STEP)
-        self._end += STEP
+        self._next = self._end = 0
         self.recipient_replay_window = oscore.ReplayWindow(WINDOW, _nothing)
-        if self._next == 0:
-            self.recipient_replay_window.initialize_empty()
 
     def __repr__(self) -> str:
         return f"<OSCORE context {self.identity}>"
+
+    def begin(self) -> None:
+        """Look that up now. Raises SequenceNumbersError."""
+        if self._end == 0:
+            self._reserve()
 
     # Out
 
@@ -156,7 +158,8 @@ class Context(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityContextUtil
     # In
 
     def unprotect_request(self, packet: Packet, now: float) -> Unprotected:
-        """Raises Unverified, WindowLost."""
+        """Raises Unverified, WindowLost, SequenceNumbersError."""
+        self.begin()
         number = OscoreOption.decode(packet.options[OSCORE][0]).number
         message = _Protected(packet, now)
         try:
@@ -184,14 +187,19 @@ class Context(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityContextUtil
     # What aiocoap asks of a context
 
     def new_sequence_number(self) -> int:
+        if self._next == self._end:
+            self._reserve()
         if self._next >= NUMBERS - 1:
             raise Exhausted("the OSCORE context has no sequence numbers left; it needs a new master secret")
-        if self._next == self._end:
-            self._next = self._numbers.reserve(self.name, STEP)
-            self._end = self._next + STEP
         number = self._next
         self._next += 1
         return number
+
+    def _reserve(self) -> None:
+        self._next = self._numbers.reserve(self.name, STEP)
+        self._end = self._next + STEP
+        if self._next == 0:
+            self.recipient_replay_window.initialize_empty()
 
     def post_seqnoincrease(self) -> None:
         """They were reserved before."""

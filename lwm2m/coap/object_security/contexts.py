@@ -48,7 +48,6 @@ class Contexts:
         self._own = oscore.own
 
     def find(self, recipient_id: bytes, id_context: bytes | None) -> Context | None:
-        """Raises SequenceNumbersError."""
         security = self._known(recipient_id, id_context)
         if security is None:
             self._open.pop((recipient_id, id_context), None)
@@ -62,7 +61,10 @@ class Contexts:
     def own(self) -> Context | None:
         """What we ask with. Raises SequenceNumbersError."""
         own = self._own
-        return None if own is None else self.find(own.recipient_id, own.id_context)
+        context = None if own is None else self.find(own.recipient_id, own.id_context)
+        if context is not None:
+            context.begin()
+        return context
 
     @property
     def is_private(self) -> bool:
