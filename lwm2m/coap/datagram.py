@@ -145,7 +145,7 @@ class _Running:
             spread=random.random,
             wake=self._wake,
         )
-        self._protection = None if oscore is None else OscoreCarrier(self._exchanges, oscore, self.guard)
+        self._protection = None if oscore is None else OscoreCarrier(self._exchanges, oscore, self.guard, limits)
         self.conversation = Conversation(
             self._protection or self._exchanges,
             handler,

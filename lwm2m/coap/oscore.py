@@ -20,8 +20,9 @@ from typing import NamedTuple
 
 from lwm2m.coap.blocks import Block
 from lwm2m.coap.carrier import Carrier, Incoming, Listener, Room, Serve, Settled, Withdraw
+from lwm2m.coap.complaints import Complaints
 from lwm2m.coap.endpoint import Delivery, RequestFailed, Unreachable
-from lwm2m.coap.guard import PROTECTION, Guard
+from lwm2m.coap.guard import PROTECTION, Guard, Limits
 from lwm2m.coap.message import Code, Peer
 from lwm2m.coap.object_security.context import Context, Exhausted, RequestId, Unprotected, Unverified, WindowLost
 from lwm2m.coap.object_security.contexts import Contexts, Oscore
@@ -61,13 +62,20 @@ class OscoreCarrier:
     """Keeps the contract of `Carrier`. What arrives below is put into `receive`, and what of it is true goes to
     `serve`. `guard` is that of the carrier below, where that has one."""
 
-    def __init__(self, inner: Carrier, oscore: Oscore, guard: Guard | None = None) -> None:
+    def __init__(
+        self,
+        inner: Carrier,
+        oscore: Oscore,
+        guard: Guard | None = None,
+        limits: Limits = Limits(),  # noqa: B008  # immutable
+    ) -> None:
         self.serve: Serve = _leave
         self._inner = inner
         self._guard = guard
         self._contexts = Contexts(oscore)
         self._loop = asyncio.get_running_loop()
-        self._refusals = Refusals(oscore.refused or _log)
+        self._complaints = Complaints(log, "was refused", limits.max_complaints)
+        self._refusals = Refusals(oscore.refused or self._complain)
         self._outer = OuterBlocks()
         self._above: OrderedDict[Peer, dict[Context, Peer]] = OrderedDict()
         self._observations: dict[Peer, OrderedDict[bytes, RequestId]] = {}
@@ -208,6 +216,9 @@ class OscoreCarrier:
         self._refusals.tell(incoming.peer, fault, identity, self._loop.time())
         _refuse(incoming, fault.code, fault.diagnostic)
 
+    def _complain(self, peer: Peer, reason: str, identity: str | None) -> None:  # noqa: ARG002  # the reason says it
+        self._complaints.tell(peer, peer.address[0], reason, self._loop.time())
+
     def _context_of(self, option: OscoreOption) -> Context:
         """Raises Unverified."""
         context = self._contexts.find(option.kid or b"", option.kid_context)
@@ -318,10 +329,6 @@ def _option_of(packet: Packet) -> OscoreOption:
     if len(values) > 1 or option.number is None or option.kid is None or not packet.payload:
         raise Unverified(Fault.MALFORMED)
     return option
-
-
-def _log(peer: Peer, reason: str, identity: str | None) -> None:  # noqa: ARG001  # the reason says it
-    log.info("refused %s: %s", peer, reason)
 
 
 def _must_be_fresh(packet: Packet, is_overtaken: bool) -> bool:

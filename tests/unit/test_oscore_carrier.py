@@ -9,6 +9,7 @@ import pytest
 
 from lwm2m.coap.carrier import Incoming
 from lwm2m.coap.endpoint import RequestFailed, Unreachable
+from lwm2m.coap.guard import Limits
 from lwm2m.coap.message import Code, Peer
 from lwm2m.coap.object_security.context import Context
 from lwm2m.coap.object_security.contexts import Oscore
@@ -231,3 +232,13 @@ async def test_whoever_was_known_before_a_restart_is_spoken_with_at_once() -> No
 )
 async def test_nobody_is_known_again_without_a_context_and_an_address(kept: Peer) -> None:
     assert Served().carrier.recall(kept) is None
+
+
+async def test_without_anybody_to_tell_a_few_refusals_are_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    carrier = OscoreCarrier(FakeCarrier(), Oscore(MemoryNumbers(), lambda *_: None), limits=Limits(max_complaints=3))
+    packet = Packet(Code.POST, b"t", {OSCORE: (b"\x09\0d",)}, bytes(20))
+    with caplog.at_level("INFO", "lwm2m.coap.oscore"):
+        for host in range(20):
+            carrier.receive(FakeIncoming(packet, Peer(PEER.local, (f"192.0.2.{host}", 1))))
+    assert len(caplog.messages) == 3
+    assert caplog.messages[0].startswith("192.0.2.0:1 was refused: nobody has the OSCORE context")

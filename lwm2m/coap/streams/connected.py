@@ -80,7 +80,7 @@ class ConnectedEndpoint(ABC):
             raise RuntimeError("the endpoint has been started already")
         carrier = ConnectionCarrier(self._serve, self._lost)
         pool = self.new_pool(carrier)
-        protection = None if self._oscore is None else OscoreCarrier(carrier, self._oscore)
+        protection = None if self._oscore is None else OscoreCarrier(carrier, self._oscore, limits=self._limits)
         conversation = Conversation(
             protection or carrier, handler, limits=self._limits, transmission=self._transmission, tracer=self._tracer
         )
