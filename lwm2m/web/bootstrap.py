@@ -120,8 +120,8 @@ async def remove(ep: str, server: TheServer) -> Response:
     return Response(status_code=204)
 
 
-@routes.api_route("/bootstrap", methods=["POST", "DELETE"])
-@routes.api_route("/bootstrap/{rest:path}", methods=["POST", "DELETE"])
+@routes.api_route("/bootstrap", methods=["POST", "DELETE"], include_in_schema=False)
+@routes.api_route("/bootstrap/{rest:path}", methods=["POST", "DELETE"], include_in_schema=False)
 async def no_endpoint() -> PlainTextResponse:
     return PlainTextResponse("the URL names no endpoint, or more than one", 400)
 

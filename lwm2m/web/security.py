@@ -92,8 +92,8 @@ async def server_credentials(own: TheOwnCredentials) -> JSONResponse:
     return JSONResponse({"certificate": {"pubkey": public, "b64Der": b64encode(own.certificates[0]).decode()}})
 
 
-@routes.api_route("/security", methods=["GET", "PUT", "DELETE"])
-@routes.api_route("/security/{rest:path}", methods=["GET", "PUT", "DELETE"])
+@routes.api_route("/security", methods=["GET", "PUT", "DELETE"], include_in_schema=False)
+@routes.api_route("/security/{rest:path}", methods=["GET", "PUT", "DELETE"], include_in_schema=False)
 async def nothing() -> Response:
     return Response(status_code=400)
 

@@ -216,3 +216,10 @@ async def test_credentials_act_at_once_and_so_does_their_end(site: Site) -> None
 
 def _not_asked() -> Any:
     raise AssertionError("a client that is asked nothing")
+
+
+@pytest.mark.filterwarnings("error")
+async def test_the_description_of_the_routes_is_made_without_a_warning(site: Site) -> None:
+    answer = await site.http.get("/openapi.json")
+    assert answer.status_code == 200
+    assert "/api/security/clients/{ep}" in answer.json()["paths"]
