@@ -27,8 +27,11 @@ async def until(name: str, stream: AsyncIterator[list[str]]) -> Any:
 
 
 async def asleep(site: Site, stream: AsyncIterator[list[str]]) -> None:
+    """An event may still be that of the moment after its registration."""
     await site.device.update(300)
     assert await until("SLEEPING", stream) == {"ep": ENDPOINT}
+    while not (await site.get(""))["sleeping"]:
+        assert await until("SLEEPING", stream) == {"ep": ENDPOINT}
 
 
 async def test_events_and_the_registration_say_who_sleeps(site: Site) -> None:
