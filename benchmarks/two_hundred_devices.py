@@ -29,8 +29,8 @@ from lwm2m.server import Notified, Server, ServerLimits
 from osap_bridge.bridge import Bridge
 from osap_bridge.config import Config, Device
 from osap_bridge.installed import find
-from osap_bridge.osap.device import OsapDevice
-from osap_bridge.osap.device_thing import DeviceInfo
+from osap_bridge.osap.device.osap_device import OsapDevice
+from osap_bridge.osap.device.thing import DeviceInfo
 from osap_bridge.placement import Slot
 from osap_bridge.protocol import Entity
 

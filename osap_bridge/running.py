@@ -19,7 +19,7 @@ from osap_bridge.config import Config, Device
 from osap_bridge.failure import Failed
 from osap_bridge.installed import Installed, find
 from osap_bridge.laws import violations
-from osap_bridge.osap.device_events import (
+from osap_bridge.osap.device.events import (
     Authenticated,
     AuthenticationFailed,
     DeviceEvent,

@@ -14,9 +14,9 @@ from typing import Any
 
 from osap_bridge.installed import Product
 from osap_bridge.laws import samples
-from osap_bridge.osap.device import OsapDevice
-from osap_bridge.osap.device_events import EventStream
-from osap_bridge.osap.device_thing import DeviceInfo, PointKey
+from osap_bridge.osap.device.events import EventStream
+from osap_bridge.osap.device.osap_device import OsapDevice
+from osap_bridge.osap.device.thing import DeviceInfo, PointKey
 from osap_bridge.osap.lbs_messages import AUTH_MODE_LICENCE, AUTH_MODE_SAP
 from osap_bridge.osap.profile import Profile, ResourceKey
 from osap_bridge.protocol import FunctionPoint

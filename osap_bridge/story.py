@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from osap_bridge.demo import DOOR, LAMP, NAMES, PRODUCTS, SENSOR, STEP_WITHIN, Demo, Refused
-from osap_bridge.osap.device_events import Authenticated, DeviceEvent, Online, SessionKeyAgreed
+from osap_bridge.osap.device.events import Authenticated, DeviceEvent, Online, SessionKeyAgreed
 from osap_bridge.osap.profile import ResourceKey
 from osap_bridge.protocol import Entity
 from osap_bridge.simulation import DoorController, HumitureSensor, Lamp

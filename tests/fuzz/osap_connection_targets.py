@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from osap_bridge.osap import lbs_messages, packets
 from osap_bridge.osap.crypto import DecryptionFailed, private_key
-from osap_bridge.osap.device_handshake import DeviceHandshake, Identity
+from osap_bridge.osap.device.handshake import DeviceHandshake, Identity
 from osap_bridge.osap.directory import DeviceKeys
 from osap_bridge.osap.frame import FrameError, FrameReader
 from osap_bridge.osap.handshake import LbsHandshake, LbsState

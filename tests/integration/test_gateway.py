@@ -22,8 +22,8 @@ from osap_bridge import Entity
 from osap_bridge.bridge import Bridge, StateInUse
 from osap_bridge.config import Config, Device
 from osap_bridge.installed import find
-from osap_bridge.osap.device_events import AuthenticationFailed, DeviceEvent, Online, Reconnect
-from osap_bridge.osap.device_thing import Refusal
+from osap_bridge.osap.device.events import AuthenticationFailed, DeviceEvent, Online, Reconnect
+from osap_bridge.osap.device.thing import Refusal
 from osap_bridge.osap.profile import ResourceKey
 from osap_bridge.placement import Slot
 from osap_bridge.simulation import DoorController, Lamp, SimulatedDevice

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from osap_bridge.osap.device_handshake import Admitted, DeviceHandshake, Flow, Identity, Outcome, Refused
+from osap_bridge.osap.device.handshake import Admitted, DeviceHandshake, Flow, Identity, Outcome, Refused
 from osap_bridge.osap.directory import DeviceKeys, SessionGrant
 from osap_bridge.osap.lbs import DasAddress, Lbs
 from tests.osap_directory import MemoryDirectory

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from osap_bridge.osap import device_events as told
 from osap_bridge.osap.das import Das
 from osap_bridge.osap.das_happenings import DasHappening, Offline, Online
-from osap_bridge.osap.device import OsapDevice
-from osap_bridge.osap.device_thing import DeviceInfo, PointKey
+from osap_bridge.osap.device import events as told
+from osap_bridge.osap.device.osap_device import OsapDevice
+from osap_bridge.osap.device.thing import DeviceInfo, PointKey
 from osap_bridge.osap.directory import KeptEvent
 from osap_bridge.osap.errors import DeviceRefused
 from osap_bridge.osap.lbs import DasAddress, Lbs

@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 
-from osap_bridge.osap import device_events as told
 from osap_bridge.osap import lbs_messages as messages
 from osap_bridge.osap.bodies import Child
 from osap_bridge.osap.crypto import cbc_decrypt
-from osap_bridge.osap.device import OsapDevice
-from osap_bridge.osap.device_handshake import Flow, Offer
-from osap_bridge.osap.device_link import Timers
-from osap_bridge.osap.device_session import ConnectionState
-from osap_bridge.osap.device_store import CachedEvent, FileStorage, MemoryStorage
-from osap_bridge.osap.device_thing import DeviceInfo, PointKey, Refusal
+from osap_bridge.osap.device import events as told
+from osap_bridge.osap.device.handshake import Flow, Offer
+from osap_bridge.osap.device.link import Timers
+from osap_bridge.osap.device.osap_device import OsapDevice
+from osap_bridge.osap.device.session import ConnectionState
+from osap_bridge.osap.device.store import CachedEvent, FileStorage, MemoryStorage
+from osap_bridge.osap.device.thing import DeviceInfo, PointKey, Refusal
 from osap_bridge.osap.directory import DeviceKeys
 from osap_bridge.osap.packets import Publish, to_bytes
 from osap_bridge.osap.profile import Profile, ResourceKey

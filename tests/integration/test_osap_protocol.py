@@ -13,9 +13,9 @@ import pytest
 from lwm2m.errors import BadRequest, InternalServerError
 from osap_bridge.osap.bodies import Child
 from osap_bridge.osap.das import DasLimits
-from osap_bridge.osap.device import OsapDevice
-from osap_bridge.osap.device_events import AuthenticationFailed
-from osap_bridge.osap.device_thing import DeviceInfo, PointKey, Refusal
+from osap_bridge.osap.device.events import AuthenticationFailed
+from osap_bridge.osap.device.osap_device import OsapDevice
+from osap_bridge.osap.device.thing import DeviceInfo, PointKey, Refusal
 from osap_bridge.osap.profile import Profile
 from osap_bridge.osap.protocol import OsapProtocol
 from osap_bridge.protocol import (

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from osap_bridge.osap.device_link import Unreachable, open_stream
+from osap_bridge.osap.device.link import Unreachable, open_stream
 
 
 async def test_a_port_where_nobody_listens_is_a_sentence() -> None:

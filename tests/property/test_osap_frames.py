@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osap_bridge.osap import crypto
-from osap_bridge.osap.device_handshake import DeviceHandshake, Identity, Malformed, Refused
+from osap_bridge.osap.device.handshake import DeviceHandshake, Identity, Malformed, Refused
 from osap_bridge.osap.directory import DeviceKeys
 from osap_bridge.osap.frame import Frame, FrameError, FrameReader
 from osap_bridge.osap.handshake import LbsHandshake, LbsState

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from osap_bridge.osap.device_thing import Behaviour, DeviceInfo, PointKey, Thing
+from osap_bridge.osap.device.thing import Behaviour, DeviceInfo, PointKey, Thing
 from osap_bridge.osap.message import ACTION_FAILED, SUCCESS, UNKNOWN_POINT, VALUE_REFUSED
 from osap_bridge.osap.profile import Profile
 from osap_bridge.osap.topic import MsgType, Topic

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from osap_bridge.osap.device_session import (
+from osap_bridge.osap.device.session import (
     TRANSITIONS,
     Action,
     Beat,

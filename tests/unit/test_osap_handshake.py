@@ -9,7 +9,7 @@ import pytest
 
 from osap_bridge.osap import crypto
 from osap_bridge.osap import lbs_messages as messages
-from osap_bridge.osap.device_handshake import (
+from osap_bridge.osap.device.handshake import (
     Admitted,
     DeviceHandshake,
     Flow,

@@ -18,7 +18,7 @@ from typing import Any
 
 from osap_bridge.osap import registration
 from osap_bridge.osap.bodies import Child, value_body
-from osap_bridge.osap.device_events import (
+from osap_bridge.osap.device.events import (
     Announcer,
     Authenticated,
     AuthenticationFailed,
@@ -32,7 +32,7 @@ from osap_bridge.osap.device_events import (
     SessionKeyAgreed,
     Switchover,
 )
-from osap_bridge.osap.device_handshake import (
+from osap_bridge.osap.device.handshake import (
     Admitted,
     DeviceHandshake,
     Identity,
@@ -42,12 +42,12 @@ from osap_bridge.osap.device_handshake import (
     Refused,
     Rematch,
 )
-from osap_bridge.osap.device_link import Link, LinkBroken, Timers, Unreachable, authenticate, open_stream
-from osap_bridge.osap.device_reports import Channel, Reports, Sequence
-from osap_bridge.osap.device_service import Ended, KeepAlive, Service
-from osap_bridge.osap.device_session import Action, ConnectionState, DeviceSession, Notice, Outcome
-from osap_bridge.osap.device_store import DeviceStorage, FileStorage, MemoryStorage
-from osap_bridge.osap.device_thing import Behaviour, DeviceInfo, OnOperate, OnSet, PointKey, Thing, check_size
+from osap_bridge.osap.device.link import Link, LinkBroken, Timers, Unreachable, authenticate, open_stream
+from osap_bridge.osap.device.reports import Channel, Reports, Sequence
+from osap_bridge.osap.device.service import Ended, KeepAlive, Service
+from osap_bridge.osap.device.session import Action, ConnectionState, DeviceSession, Notice, Outcome
+from osap_bridge.osap.device.store import DeviceStorage, FileStorage, MemoryStorage
+from osap_bridge.osap.device.thing import Behaviour, DeviceInfo, OnOperate, OnSet, PointKey, Thing, check_size
 from osap_bridge.osap.directory import DeviceKeys
 from osap_bridge.osap.packets import ConnackCode, Connect
 from osap_bridge.osap.profile import Profile, ResourceKey

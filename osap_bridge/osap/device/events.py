@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from weakref import WeakSet
 
-from osap_bridge.osap.device_handshake import Flow
-from osap_bridge.osap.device_thing import PointKey
+from osap_bridge.osap.device.handshake import Flow
+from osap_bridge.osap.device.thing import PointKey
 
 MAX_WAITING = 1024
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from osap_bridge.osap.device_handshake import DeviceHandshake, Malformed, Outcome
+from osap_bridge.osap.device.handshake import DeviceHandshake, Malformed, Outcome
 from osap_bridge.osap.lbs_messages import DasAddress
 from osap_bridge.osap.packets import (
     Connack,

@@ -13,9 +13,9 @@ from uuid import uuid4
 
 from osap_bridge.osap import bodies
 from osap_bridge.osap.bodies import ShadowValue
-from osap_bridge.osap.device_link import Link, LinkBroken
-from osap_bridge.osap.device_store import DeviceStorage
-from osap_bridge.osap.device_thing import (
+from osap_bridge.osap.device.link import Link, LinkBroken
+from osap_bridge.osap.device.store import DeviceStorage
+from osap_bridge.osap.device.thing import (
     PointKey,
     Thing,
     check_size,

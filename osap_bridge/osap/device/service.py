@@ -14,11 +14,11 @@ from defusedxml.ElementTree import fromstring
 
 from osap_bridge.osap import bodies
 from osap_bridge.osap.crypto import DecryptionFailed
-from osap_bridge.osap.device_events import DeviceEvent, Operated, ValueSet
-from osap_bridge.osap.device_link import LinkBroken
-from osap_bridge.osap.device_reports import Channel, Reports
-from osap_bridge.osap.device_session import Beat, Heartbeat, Outcome
-from osap_bridge.osap.device_thing import PointKey, Thing, shadow_key, shadow_topic
+from osap_bridge.osap.device.events import DeviceEvent, Operated, ValueSet
+from osap_bridge.osap.device.link import LinkBroken
+from osap_bridge.osap.device.reports import Channel, Reports
+from osap_bridge.osap.device.session import Beat, Heartbeat, Outcome
+from osap_bridge.osap.device.thing import PointKey, Thing, shadow_key, shadow_topic
 from osap_bridge.osap.message import MalformedMessage, Message, Reply, decode, from_json
 from osap_bridge.osap.packets import Publish
 from osap_bridge.osap.profile import ResourceKey
