@@ -174,7 +174,7 @@ async def test_the_account_of_the_bootstrap_server_is_purged_after_its_time(
         await client.registered(5)
         assert bootstrap_account(client.data_model) is not None
         async with asyncio.timeout(5):
-            while bootstrap_account(client.data_model) is not None:  # noqa: ASYNC110  # no event tells of it
+            while bootstrap_account(client.data_model) is not None:  # noqa: ASYNC110  # nothing tells of it  # noqa: ASYNC110  # no event tells of it
                 await asyncio.sleep(0.02)
         assert client.state is State.REGISTERED
         assert (await first.ask(POST, "/1/1/9")).code.dotted == "4.05"
