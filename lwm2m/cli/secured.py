@@ -102,7 +102,12 @@ class Security:
 def security_of(settings: ServerSettings, file_name: str) -> Security:
     """`file_name` is that of the credentials in the folder of the state. Raises SettingsError, Failed."""
     given = () if settings.credentials is None else read_credentials(settings.credentials, warn_if_open)
-    admission = Admission(_store(settings.state, given, file_name), nosec=settings.takes_nosec)
+    missing = _missing_for_oscore(settings)
+    admission = Admission(
+        _store(settings.state, given, file_name),
+        nosec=settings.takes_nosec,
+        no_oscore=missing and f"OSCORE needs {missing}",
+    )
     try:
         own = None if settings.key is None else own_credentials(settings.key, settings.certificate)
         trust = trusted(settings.trust)
@@ -118,12 +123,18 @@ def security_of(settings: ServerSettings, file_name: str) -> Security:
 
 def _oscore(settings: ServerSettings, given: tuple[SecurityInfo, ...], admission: Admission) -> Oscore | None:
     """Only where the sequence numbers outlive the process, and by the stack that has it. Raises Failed."""
-    if settings.state is not None and settings.coap_stack in (None, WITH_DTLS):
+    missing = _missing_for_oscore(settings)
+    if settings.state is not None and not missing:
         return Oscore(SqliteNumbers(settings.state), admission.oscore, refused=admission.refuse_claim)
     if any(info.oscore is not None for info in given):
-        what = "--state" if settings.state is None else f"the CoAP stack {WITH_DTLS}"
-        raise Failed(f"{settings.credentials} has clients with OSCORE, which needs {what}.")
+        raise Failed(f"{settings.credentials} has clients with OSCORE, which needs {missing}.")
     return None
+
+
+def _missing_for_oscore(settings: ServerSettings) -> str:
+    if settings.state is None:
+        return "--state"
+    return "" if settings.coap_stack in (None, WITH_DTLS) else f"the CoAP stack {WITH_DTLS}"
 
 
 def warn_if_open(path: FilePath) -> None:

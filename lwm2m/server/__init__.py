@@ -1,6 +1,6 @@
 """The LwM2M server and the bootstrap server: `Server`, `BootstrapServer` and the values they speak in."""
 
-from lwm2m.server.admission import Admission, Refused
+from lwm2m.server.admission import Admission, NotServed, Refused
 from lwm2m.server.answers import Answer, InvalidAnswer
 from lwm2m.server.bootstrap import BootstrapEvent, BootstrapEventStream, BootstrapLimits, BootstrapServer
 from lwm2m.server.bootstrap_accounts import (
@@ -72,6 +72,7 @@ __all__ = [
     "NotObserved",
     "NotQueued",
     "NotRegistered",
+    "NotServed",
     "Notified",
     "ObservationEnded",
     "Overflow",

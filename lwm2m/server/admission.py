@@ -31,20 +31,27 @@ class Refused(NamedTuple):
     endpoint: str | None = None
 
 
+class NotServed(ValueError):
+    """Credentials of a kind that this server cannot serve, with the reason."""
+
+
 class Admission:
     """An endpoint with credentials in `store` is served over these and nothing else. One without is served over a
     certificate of its own name, and, where `nosec` allows it (None: where there is no store), over NoSec until it has
-    come with such a certificate; credentials that are added say otherwise. Whatever fails is a no."""
+    come with such a certificate; credentials that are added say otherwise. Whatever fails is a no. Where nothing speaks
+    OSCORE, `no_oscore` says why, and no credentials for it are added."""
 
     def __init__(
         self,
         store: SecurityStore | None = None,
         *,
         nosec: bool | None = None,
+        no_oscore: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store: SecurityStore = MemorySecurity() if store is None else store
         self._nosec = store is None if nosec is None else nosec
+        self._no_oscore = no_oscore
         self._clock = clock
         self._endpoints: Sequence[Endpoint] = ()
         self._changed: Callable[[str, frozenset[str]], Awaitable[None]] | None = None
@@ -126,8 +133,10 @@ class Admission:
         return self._store.list()
 
     async def add(self, info: SecurityInfo) -> None:
-        """In place of what the endpoint had. Its sessions end unless nothing changed. Raises IdentityTaken,
+        """In place of what the endpoint had. Its sessions end unless nothing changed. Raises IdentityTaken, NotServed,
         StoreError."""
+        if self._no_oscore and info.oscore is not None:
+            raise NotServed(self._no_oscore)
         try:
             before = await self._store.add(info)
         except SecurityStoreError as error:

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 
 from lwm2m.security.serving import OwnCredentials
 from lwm2m.security.store import IdentityTaken
-from lwm2m.server import Admission
+from lwm2m.server import Admission, NotServed
 from lwm2m.web.bodies import text_body
 from lwm2m.web.security_json import BadCredentials, NoCredentials, security_json, security_of
 
@@ -30,6 +30,7 @@ def install(application: FastAPI, own: OwnCredentials | None) -> None:
     application.add_exception_handler(BadCredentials, _bad_credentials)
     application.add_exception_handler(NoCredentials, _no_credentials)
     application.add_exception_handler(IdentityTaken, _bad_credentials)
+    application.add_exception_handler(NotServed, _bad_credentials)
     application.include_router(routes)
 
 

@@ -214,3 +214,21 @@ async def test_what_is_missing_is_said_in_a_sentence(
     assert outcome.code != 0
     assert sentence in outcome.err
     assert SECRET not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "missing"),
+    [((), "--state"), (("--state", "STATE", "--coap-stack", "aiocoap"), "the CoAP stack datagram")],
+)
+async def test_a_server_that_cannot_serve_oscore_takes_no_credentials_for_it(
+    tmp_path: Path, arguments: tuple[str, ...], missing: str
+) -> None:
+    given = [str(tmp_path / "state") if argument == "STATE" else argument for argument in arguments]
+    document = {"endpoint": "lamp", "oscore": {"msec": SECRET, "sid": "01", "rid": "02"}}
+    async with (
+        running_server("--coap", ANY, "--http", ANY, *given) as server,
+        httpx.AsyncClient(base_url=server.http) as http,
+    ):
+        answer = await http.put("/api/security/clients", json=document)
+        assert (answer.status_code, answer.text) == (400, f"Invalid request body: OSCORE needs {missing}")
+        assert (await http.get("/api/security/clients")).json() == []
