@@ -58,6 +58,7 @@ def _problems(model: DataModel, definitions: Definitions, own: Own) -> Iterator[
             yield from _missing(model, definitions, Path(object_id, number))
     for object_id in (SECURITY, SERVER):
         yield from _twice(model, object_id)
+    yield from _shared_contexts(model)
     if sum(is_bootstrap(model, security) for security in security_instances(model)) > 1:
         yield "there are two bootstrap accounts"
 
@@ -86,6 +87,18 @@ def _oscore_problems(model: DataModel, security: Path) -> Iterator[str]:
         oscore_of(model, security)
     except UnusableSecurity as error:
         yield str(error)
+
+
+def _shared_contexts(model: DataModel) -> Iterator[str]:
+    """Two servers with one context would be one to us, and each could be the other. lwm2m.md §10.1"""
+    named: set[ObjectLink] = set()
+    for security in security_instances(model):
+        link = value_of(model, security.child(OSCORE))
+        if not isinstance(link, ObjectLink):
+            continue
+        if link in named:
+            yield f"{security} names an OSCORE instance that another account has: write one for each"
+        named.add(link)
 
 
 def _server_problems(model: DataModel, instance: Path) -> Iterator[str]:

@@ -187,6 +187,14 @@ def test_a_refused_finish_can_be_repaired() -> None:
 
 CONSISTENT = SECURITY | SERVER
 SECURE: dict[str, Value | None] = {"/0/0/0": "coaps://new"}
+OTHER: dict[str, Value | None] = {"/0/5/0": "coap://bs", "/0/5/1": True, "/0/5/2": 3}
+
+
+def context(number: int) -> dict[str, Value | None]:
+    return {f"/21/{number}/0": bytes(16), f"/21/{number}/1": b"\1", f"/21/{number}/2": b"\2"}
+
+
+PROTECTED = {"/0/0/17": ObjectLink(21, 0), **context(0)}
 
 
 @pytest.mark.parametrize(
@@ -204,7 +212,10 @@ SECURE: dict[str, Value | None] = {"/0/0/0": "coaps://new"}
         (SECURE | {"/0/0/2": 1, "/0/0/3": b"p", "/0/0/5": b"secret key"}, "/0/0/5 cannot be used"),
         (SECURE | {"/0/0/2": 2, "/0/0/3": b"c", "/0/0/5": b"k"}, "/0/0/3 cannot be used"),
         (SECURE | {"/0/0/2": 4, "/0/0/4": b"c"}, "EST (4), which is not done here"),
-        ({"/0/0/17": ObjectLink(21, 0)}, "names an OSCORE instance"),
+        ({"/0/0/17": ObjectLink(21, 0)}, "names an OSCORE instance that is not there"),
+        (PROTECTED, None),
+        (PROTECTED | OTHER | {"/0/5/17": ObjectLink(21, 0)}, "/0/5 names an OSCORE instance that another account has"),
+        (PROTECTED | OTHER | {"/0/5/17": ObjectLink(21, 1), **context(1)}, None),
         ({"/0/0/10": 0}, "no Short Server ID"),
         ({"/0/0/10": 65_535}, "no Short Server ID"),
         ({"/0/0/10": 7}, "there is no server account"),
@@ -213,7 +224,7 @@ SECURE: dict[str, Value | None] = {"/0/0/0": "coaps://new"}
         ({"/1/2/5": 60}, "/1/2 lacks"),
         ({"/1/7/7": "X"}, "binding"),
         ({"/2/0/0": 3}, "/2/0 lacks"),
-        ({"/0/5/0": "coap://bs", "/0/5/1": True, "/0/5/2": 3}, None),
+        (OTHER, None),
     ],
 )
 def test_a_configuration_has_to_make_sense(changes: dict[str, Value | None], sentence: str | None) -> None:
