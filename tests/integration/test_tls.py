@@ -206,7 +206,7 @@ async def test_a_revoked_certificate_lets_nobody_in() -> None:
         RevocationPolicy.HARD, lambda: [RevocationList.read(revoked, [authority().issued.certificate])]
     )
     async with a_server(serving(revocation=revocation)) as server, a_client(client(lamp)) as endpoint:
-        with pytest.raises(Unreachable):
+        with pytest.raises(Unreachable, match=r"does not take our certificate .* its log says why"):
             await endpoint.request(await endpoint.peer(server.endpoint.uri), GET, 5)
         closed = await server.refusal()
         assert closed.alert == Alert.CERTIFICATE_REVOKED

@@ -18,6 +18,12 @@ from lwm2m.coap.streams.tls_settings import SCHEME, Tls, accepting, reaching
 from lwm2m.coap.streams.tls_stream import TlsStream
 from lwm2m.dtls.connection import Closed
 
+ENDED_AT_ONCE = (
+    "the server closed the connection at once: perhaps it does not take our certificate (revoked, or without a name); "
+    "its log says why"
+)
+"""In TLS 1.3 there is no more to hear of a server that refuses a client by checks of its own."""
+
 
 class TlsConnection(TcpConnection):
     """It begins once hands are shaken: before, nothing of CoAP is written or read."""
@@ -67,12 +73,19 @@ class TlsConnection(TcpConnection):
         if said:
             super().data_received(said)
         if self._stream.has_ended:
-            self.end("the peer closed the connection")
+            self.end(ENDED_AT_ONCE if self._ends_at_once else "the peer closed the connection")
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._stream.is_open and not self.has_ended:
             self._fail(Closed(None, "the peer closed the connection before the handshake was through", by_peer=True))
+        elif self._ends_at_once:
+            self.end(ENDED_AT_ONCE)
         super().connection_lost(exc)
+
+    @property
+    def _ends_at_once(self) -> bool:
+        """If it ends now, without a word of the server."""
+        return self._is_ours and not self.is_ready
 
     def _through(self) -> None:
         if self._timer is not None:
