@@ -337,10 +337,16 @@ def outcome(action: Action, response: Response) -> Outcome:
         return Failed("the server gave no location")
     if not isinstance(action, SendRegister) and response.code.is_success:
         return Accepted()
-    reason = f"{response.code.dotted} {response.diagnostic}".rstrip()
+    reason = f"{response.code.dotted} {response.diagnostic}".rstrip() + _OSCORE_FIXES.get(response.diagnostic, "")
     if response.code is Code.PRECONDITION_FAILED:
         return WrongVersion(reason)
     return Refused(reason) if response.code in _FINAL else Failed(reason)
 
 
 _FINAL = frozenset({Code.BAD_REQUEST, Code.FORBIDDEN})
+_OSCORE_FIXES = {
+    "Security context not found": ": add our sender id at the server, or correct it here",
+    "Decryption failed": ": compare the master secret, the ids and the algorithms of OSCORE with the server's",
+    "Replay detected": ": the sequence numbers here are older than they were; give both sides a new master secret",
+}
+"""To what servers say in the clear. RFC 8613 §8.2"""

@@ -243,6 +243,11 @@ def test_a_server_that_speaks_no_version_of_ours_refuses() -> None:
         (SendRegister(), Response(Code.CREATED), Failed("the server gave no location")),
         (SendRegister(), Response(Code.BAD_REQUEST, b"no"), Refused("4.00 no")),
         (SendRegister(), Response(Code.FORBIDDEN), Refused("4.03")),
+        (
+            SendRegister(),
+            Response(Code.UNAUTHORIZED, b"Security context not found"),
+            Failed("4.01 Security context not found: add our sender id at the server, or correct it here"),
+        ),
         (SendRegister(), Response(Code.PRECONDITION_FAILED), WrongVersion("4.12")),
         (SendRegister(), Response(Code.SERVICE_UNAVAILABLE), Failed("5.03")),
         (SendRegister(), Response(Code.CHANGED), Failed("2.04")),
