@@ -11,7 +11,7 @@ from lwm2m.model.path import Path
 from lwm2m.model.record import Record
 
 OSCORE = 21
-"""Its keys are text in object versions 1.0 and 1.1."""
+"""Its keys are text in object versions 1.0 and 1.1; what is told of its instances are links."""
 SECRET_OBJECTS = (0, OSCORE)
 LONGEST_TEXT = 200
 MOST_VALUES = 256
@@ -102,7 +102,7 @@ def _text(record: Record) -> str:
             return ""
         case bytes() if record.path.object_id in SECRET_OBJECTS:
             return f"({len(record.value)} bytes)"
-        case str() if record.path.object_id == OSCORE:
+        case str() if record.path.object_id == OSCORE and len(record.path) > 2:
             return f"({len(record.value.encode())} bytes)"
         case bytes():
             return shortened(record.value.hex())

@@ -17,6 +17,7 @@ from lwm2m.coap.packet import OBSERVE
 from lwm2m.coap.stacks import open_endpoint
 from lwm2m.model.path import Path
 from lwm2m.model.record import ObjectLink, Record
+from lwm2m.operations.bootstrap import BootstrapDiscover
 from lwm2m.security.info import OscoreSecurity, SecurityInfo
 from lwm2m.security.sequence_numbers import MemoryNumbers
 from lwm2m.security.store import MemorySecurity
@@ -30,6 +31,7 @@ from lwm2m.server import (
     WriteRecords,
     account_config,
 )
+from lwm2m.server.bootstrap_log import SessionOutcome
 from tests.coap_proxy import Proxy
 
 ENDPOINT = "urn:conformance:oscore"
@@ -90,7 +92,7 @@ async def test_1_2_int_11() -> None:
         link = Record(Path(0, 1, 17), ObjectLink(21, 1))
         values = {0: SHARED.master_secret, 1: SHARED.sender_id, 2: SHARED.recipient_id, 5: SHARED.master_salt}
         context = tuple(Record(Path(21, 1, number), value) for number, value in values.items())
-        more = [WriteRecords(Path(21, 1), context), WriteRecords(link.path, (link,))]
+        more = [WriteRecords(Path(21, 1), context), WriteRecords(link.path, (link,)), BootstrapDiscover(Path())]
         config = replace(
             account_config([], more=[*(step.operation for step in account.steps[:-1]), *more]), auto_id=False
         )
@@ -101,6 +103,10 @@ async def test_1_2_int_11() -> None:
                 await device.registered(PATIENCE)
                 assert (running.registration(ENDPOINT).peer.identity or "").startswith("oscore:")
                 require_protected(proxy, b"bs", ENDPOINT.encode(), SHARED.master_secret)
+                (told,) = (log for log in bootstrap.log(ENDPOINT) if log.outcome is SessionOutcome.FINISHED)
+                listed = {str(value.path): value.text for entry in told.entries for value in entry.values}
+                assert listed["/21/1"] == "</21/1>;ssid=102"
+                assert "ssid" not in listed["/21/0"], "that of the bootstrap server"
 
 
 async def test_x_410_replay() -> None:
