@@ -20,14 +20,14 @@ from lwm2m.coap.stacks import Dtls, open_endpoint
 from lwm2m.dtls.settings import ClientSettings, ServerSettings
 from lwm2m.model.path import Path
 from lwm2m.model.record import Record
-from lwm2m.operations import BootstrapDelete
+from lwm2m.operations import BootstrapDelete, BootstrapDiscover
 from lwm2m.security.credentials import CertificateChain, PreSharedKey, RawPublicKey, rpk_identity
 from lwm2m.security.info import CertificateName, ClientCredentials, PublicKey, SecurityInfo
 from lwm2m.security.keys import FileKey
 from lwm2m.security.paths import TrustStore
 from lwm2m.security.pki import CertificateUsage, ClientCheck, MatchingType
 from lwm2m.security.store import MemorySecurity
-from lwm2m.server import Admission, BootstrapConfig, BootstrapConfigs, BootstrapServer, Server
+from lwm2m.server import Admission, BootstrapConfig, BootstrapConfigs, BootstrapServer, Server, SessionOutcome
 from lwm2m.server.bootstrap_config import WriteRecords, in_order
 from tests.authority import DAY, TODAY, Issued, hosts, new_key, root
 from tests.integration.test_client_security import account, happened, pkcs8
@@ -52,6 +52,12 @@ SHOWN: dict[int, ClientCredentials] = {
     Mode.PSK: PreSharedKey(PSK.identity, KEY),
     Mode.RPK: PublicKey(RPK.identity),
     Mode.CERTIFICATE: CertificateName(),
+}
+
+IDENTITIES: dict[int, str] = {
+    Mode.PSK: f"psk:{ENDPOINT}",
+    Mode.RPK: rpk_identity(RPK.identity),
+    Mode.CERTIFICATE: f"x509:{ENDPOINT}",
 }
 
 
@@ -114,7 +120,7 @@ async def test_1_1_int_403() -> None:
 
 
 async def bootstrapped(over: AccountSecurity, to: AccountSecurity) -> None:
-    """The server account is written over another association, then the client registers with it."""
+    """The server account is written over another association and discovered, then the client registers with it."""
     secured = Secured(over)
     async with served(to) as server:
         (coap,) = server.endpoints
@@ -123,13 +129,22 @@ async def bootstrapped(over: AccountSecurity, to: AccountSecurity) -> None:
             WriteRecords(Path(number, 0), tuple(record for record in records if record.path[0] == number))
             for number in (0, 1)
         ]
-        steps = in_order([BootstrapDelete(Path(0)), BootstrapDelete(Path(1)), *writes])
+        steps = in_order([BootstrapDelete(Path(0)), BootstrapDelete(Path(1)), *writes, BootstrapDiscover(Path())])
         configs = BootstrapConfigs({ENDPOINT: BootstrapConfig(steps, auto_id=True)})
-        async with BootstrapServer([secured.coap], configs, admission=secured.admission):
+        async with BootstrapServer([secured.coap], configs, admission=secured.admission) as bootstrap:
             client = Client(ENDPOINT, bootstrap=secured.coap.uri, security=over)
             async with client, asyncio.timeout(PATIENCE):
                 await client.registered()
-                await serves(server, server.registration(ENDPOINT).peer.identity or "")
+                await serves(server, IDENTITIES[to.mode])
+            (told,) = (log for log in bootstrap.log(ENDPOINT) if log.outcome is SessionOutcome.FINISHED)
+            listed = {str(value.path): value.text for entry in told.entries for value in entry.values}
+            assert listed["/"] == "</>;lwm2m=1.1"
+            assert "ssid=1" in listed["/1/0"]
+            assert sorted("ssid=1" in text for path, text in listed.items() if path in ("/0/0", "/0/1")) == [
+                False,
+                True,
+            ]
+            assert "/3/0" in listed
 
 
 async def test_1_1_int_1() -> None:
