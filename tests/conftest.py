@@ -1,5 +1,8 @@
 """What all tests share: the settings of Hypothesis, and which CoAP stack lies under what names none.
 
+The examples are the same each time, so that nobody's change fails for somebody else's; `--hypothesis-profile explore`
+looks further.
+
 `--coap-stack NAME` runs everything over one stack, the fixture `each_stack` a test over all of them."""
 
 import pytest
@@ -7,8 +10,9 @@ from hypothesis import HealthCheck, settings
 
 from lwm2m.coap import stacks
 
-settings.register_profile("default", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("default")
+settings.register_profile("explore", max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", settings.get_profile("explore"), max_examples=60, derandomize=True)
+settings.load_profile("same")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,7 +3,8 @@ and the next frame is whole again. No IO.
 
     END  datagram and check sum, END and ESC in them escaped  END
 
-The check sum is CRC-16 with the polynomial 0x1021 from 0xFFFF on (CRC-16/IBM-3740), its high byte first.
+The check sum is CRC-16 with the polynomial 0x1021 from 0xFFFF on, inverted (CRC-16/GENIBUS), its high byte first: not
+inverted it would hold for a frame with zeros behind it too.
 """
 
 from __future__ import annotations
@@ -46,4 +47,4 @@ class Deframer:
 
 
 def _check_sum(datagram: bytes) -> bytes:
-    return crc_hqx(datagram, 0xFFFF).to_bytes(_CHECK_SUM, "big")
+    return (crc_hqx(datagram, 0xFFFF) ^ 0xFFFF).to_bytes(_CHECK_SUM, "big")
