@@ -89,6 +89,10 @@ class Simulation:
     oscore: FilePath | None = None
     state: FilePath | None = None
 
+    @property
+    def uris(self) -> tuple[str, ...]:
+        return (*self.servers, *(() if self.bootstrap is None else (self.bootstrap,)))
+
 
 async def run(simulation: Simulation) -> None:
     """Until SIGINT, SIGTERM or the console's `quit`. Raises Failed, ValueError for what no client can be."""
@@ -96,6 +100,8 @@ async def run(simulation: Simulation) -> None:
         raise ValueError(f"there is no CoAP stack {simulation.coap_stack!r}; known: {', '.join(STACKS)}")
     if simulation.oscore is not None and simulation.coap_stack not in (None, WITH_DTLS):
         raise ValueError(f"the CoAP stack {simulation.coap_stack!r} has no OSCORE; the stack {WITH_DTLS!r} has")
+    if simulation.coap_stack not in (None, WITH_DTLS) and any(uri.startswith("coaps://") for uri in simulation.uris):
+        raise ValueError(f"the CoAP stack {simulation.coap_stack!r} has no DTLS; the stack {WITH_DTLS!r} has")
     definitions = _definitions(simulation.objects)
     console = Console(highlight=False, soft_wrap=True)
     tracer = Trace(definitions, lambda line: console.print(line, markup=False)) if simulation.trace else None
@@ -144,7 +150,9 @@ async def run(simulation: Simulation) -> None:
     finally:
         playing.cancel()
         await client.stop()
-        await asyncio.gather(telling, playing, return_exceptions=True)
+        for ended in await asyncio.gather(telling, playing, return_exceptions=True):
+            if isinstance(ended, Exception):
+                raise ended
 
 
 async def play(client: Client, signals: Mapping[Path, Signal]) -> None:

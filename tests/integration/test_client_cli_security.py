@@ -131,6 +131,7 @@ async def test_a_factory_configuration_with_a_wrong_key_is_refused(keys: Path, k
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
+        (f"{WITH_PSK} --coap-stack aiocoap", 2, "the CoAP stack 'aiocoap' has no DTLS"),
         ("", 2, "coaps://h needs keys: --psk-identity with --psk-key-file"),
         ("--psk-identity dev1", 2, "--psk-identity and --psk-key-file go together"),
         (f"{WITH_PSK} {WITH_RPK}", 2, "either a pre-shared key or --key, not both"),
