@@ -67,12 +67,12 @@ def foreign_message(data: bytes) -> object:
         return None
     assert (read.kind, read.mid, read.code, read.token) == (kind, mid, packet.code, packet.token)
     assert read.payload == packet.payload
-    options: dict[int, tuple[bytes, ...]] = {}
+    options: dict[int, list[bytes]] = {}
     for number, value in read.options:
         shortest, longest = LENGTHS.get(number, (0, len(data)))
         if number & 1 or shortest <= len(value) <= longest:
-            options[number] = (*options.get(number, ()), value)
-    assert options == dict(packet.options)
+            options.setdefault(number, []).append(value)
+    assert options == {number: list(values) for number, values in packet.options.items()}
     return ()
 
 

@@ -42,10 +42,12 @@ def run(target: Target, seed: str, wanted: Callable[[int, float], bool]) -> Tall
         elif verdict.outcome not in ways:
             ways.add(verdict.outcome)
             inputs.keep(data)
-    kept = allocated() - before - 4 * len(ways)
+    found, took = len(ways), time.monotonic() - started
+    del ways, inputs
+    kept = allocated() - before
     if kept > KEPT_BLOCKS:
         findings["kept"] = Finding(target.name, b"", f"{kept} blocks of memory are left after {runs} inputs")
-    return Tally(target, runs, len(ways), time.monotonic() - started, tuple(findings.values()))
+    return Tally(target, runs, found, took, tuple(findings.values()))
 
 
 def _kind(finding: Finding) -> str:
